@@ -1,0 +1,80 @@
+"""Frames of a simulation, off screen."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from param_envs.family import Array, Family
+
+
+def check_render_mode(mode: str | None) -> str | None:
+    """Returns `mode`.
+
+    Raises:
+        ValueError: if it is neither None nor `rgb_array`.
+    """
+    if mode not in (None, "rgb_array"):
+        raise ValueError(f"`render_mode` must be None or 'rgb_array', got {mode!r}")
+    return mode
+
+
+def use_offscreen_backend() -> None:
+    """Asks MuJoCo for EGL on a Linux machine without a screen, unless `MUJOCO_GL` is set."""
+    if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
+        os.environ.setdefault("MUJOCO_GL", "egl")
+
+
+class FrameRenderer:
+    """Draws one family's bodies; makes its graphics context when the first frame is asked for."""
+
+    def __init__(self, family: Family, width: int, height: int) -> None:
+        """Stores the frame's size.
+
+        Raises:
+            ValueError: if width or height is not positive.
+        """
+        for name, size in (("width", width), ("height", height)):
+            if size < 1:
+                raise ValueError(f"`{name}` must be at least 1 pixel, got {size}")
+        self._family = family
+        self._width, self._height = width, height
+        self._model: mujoco.MjModel | None = None
+        self._renderer: mujoco.Renderer | None = None
+
+    def frame(self, context: Mapping[str, float], qpos: Array) -> NDArray[np.uint8]:
+        """One frame (height, width, 3) of the body of `context` at `qpos` (nq,).
+
+        Raises:
+            RuntimeError: if no off-screen backend works; says which packages bring one.
+        """
+        model = self._family.visual_model(context)
+        if self._renderer is None or model is not self._model:
+            self.close()
+            self._renderer, self._model = self._make(model), model
+        data = mujoco.MjData(model)
+        data.qpos[:] = qpos
+        mujoco.mj_forward(model, data)
+        self._renderer.update_scene(data, camera=self._family.camera)
+        return self._renderer.render()
+
+    def _make(self, model: mujoco.MjModel) -> mujoco.Renderer:
+        try:
+            return mujoco.Renderer(model, self._height, self._width)
+        except Exception as error:
+            backend = os.environ.get("MUJOCO_GL", "unset")
+            raise RuntimeError(
+                f"no off-screen rendering with MUJOCO_GL={backend}: install EGL (Debian: libegl1) "
+                "and set MUJOCO_GL=egl, or OSMesa (libosmesa6) and MUJOCO_GL=osmesa"
+            ) from error
+
+    def close(self) -> None:
+        """Frees the graphics context."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None

@@ -1,0 +1,65 @@
+"""Samplers: which context the next episode has.
+
+The environment owns its sampler, so that it survives every kind of auto-reset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from param_envs.context import Context
+from param_envs.family import Family
+
+ContextSampler = Callable[[np.random.Generator], Mapping[str, float]]
+"""Draws a context; every draw comes from the generator it is given, the environment's own."""
+
+
+class UniformSampler:
+    """Uniform over the ranges of some features; the others keep fixed values."""
+
+    def __init__(
+        self, family: Family, features: Sequence[str] | None = None, **fixed: float
+    ) -> None:
+        """Prepares to vary `features` (all by default) of `family`.
+
+        Raises:
+            ValueError: for an unknown feature, a fixed value out of range, or a feature that is
+                both varied and fixed.
+        """
+        self._family = family
+        names = [f.name for f in family.selected(features)]
+        self._varied = [f for f in family.features if f.name in names and f.name not in fixed]
+        both = sorted(set(fixed) & set(features or ()))
+        if both:
+            raise ValueError(f"features {both} cannot be both varied and fixed")
+        self._fixed = {name: family.context(**fixed)[name] for name in fixed}
+
+    def __call__(self, rng: np.random.Generator) -> Context:
+        """Draws one context; 0 is skipped where the feature excludes it."""
+        drawn = dict(self._fixed)
+        for feature in self._varied:
+            value = float(rng.uniform(feature.low, feature.high))
+            while feature.encoding == "signed" and value == 0.0:
+                value = float(rng.uniform(feature.low, feature.high))
+            drawn[feature.name] = value
+        return self._family.context(**drawn)
+
+
+class ListSampler:
+    """Uniform over a list of contexts, such as the training contexts of a suite."""
+
+    def __init__(self, contexts: Sequence[Mapping[str, float]]) -> None:
+        """Stores the contexts.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        if not contexts:
+            raise ValueError("`contexts` must hold at least one context, got none")
+        self._contexts = tuple(contexts)
+
+    def __call__(self, rng: np.random.Generator) -> Mapping[str, float]:
+        """Draws one of the contexts."""
+        return self._contexts[int(rng.integers(len(self._contexts)))]

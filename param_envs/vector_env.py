@@ -1,0 +1,318 @@
+"""Many environments at once, each with its own context and so its own body."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import ArrayLike, NDArray
+
+from param_envs.context import Context
+from param_envs.env import (
+    DIVERGED,
+    TIME_LIMIT,
+    action_space,
+    check_options,
+    next_context,
+    observation_space,
+    render_fps,
+)
+from param_envs.family import Array, Family
+from param_envs.rendering import FrameRenderer, check_render_mode
+from param_envs.sampling import ContextSampler
+from param_envs.simulation import Simulation, checked_actions
+
+REASON_DTYPE = "<U10"
+
+
+class ParamVectorEnv(VectorEnv[Array, NDArray[np.float32], NDArray[Any]]):
+    """A Gymnasium vector environment with one context a slot, stepped on all cores.
+
+    Slot i behaves to the last bit as a `ParamEnv` with the same context, seed and actions, for any
+    number of threads. `info["context"]` maps feature names to arrays (num_envs,); the family's
+    outcome and `truncation_reason` are arrays too. With `SAME_STEP`, `info["final_obs"]` and
+    `info["final_info"]` hold what ended, as Gymnasium's own vector environments have it.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        num_envs: int = 1,
+        *,
+        contexts: Sequence[Mapping[str, float]] | None = None,
+        reward: str | None = None,
+        sampler: ContextSampler | None = None,
+        max_episode_steps: int | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        n_threads: int = 0,
+        render_mode: str | None = None,
+        width: int = 480,
+        height: int = 480,
+        **features: ArrayLike,
+    ) -> None:
+        """Makes the environments.
+
+        Args:
+            family: the family; `gym.make_vec` fills it in.
+            num_envs: number of slots.
+            contexts: one a slot. Instead, features can be given by name.
+            reward: meaning of the reward, one of `family.reward_modes`; the first by default.
+            sampler: draws the context of every episode from the slot's own generator.
+            max_episode_steps: control steps an episode, the family's by default.
+            autoreset_mode: `NEXT_STEP`, `SAME_STEP` or `DISABLED`, as in Gymnasium.
+            n_threads: threads to step on, 0 for all cores.
+            render_mode: `"rgb_array"` (a frame a slot) or None.
+            width: of a frame, pixels.
+            height: of a frame, pixels.
+            **features: values of the contexts, a number or an array (num_envs,) each.
+
+        Raises:
+            ValueError: for an unknown feature, mode or value out of range, or a wrong length.
+        """
+        if num_envs < 1:
+            raise ValueError(f"`num_envs` must be at least 1, got {num_envs}")
+        self.family = family
+        self.num_envs = num_envs
+        self.render_mode = check_render_mode(render_mode)
+        self.autoreset_mode = _autoreset_mode(autoreset_mode)
+        self.metadata = {
+            "render_modes": ["rgb_array"],
+            "render_fps": render_fps(family),
+            "autoreset_mode": self.autoreset_mode,
+        }
+        self.max_episode_steps = max_episode_steps or family.max_episode_steps
+        if self.max_episode_steps < 1:
+            raise ValueError(f"`max_episode_steps` must be at least 1, got {max_episode_steps}")
+        self.single_observation_space = observation_space(family)
+        self.single_action_space = action_space(family)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._sampler = sampler
+        self._simulation = Simulation(
+            family,
+            _slot_contexts(family, num_envs, contexts, features),
+            reward=reward or family.reward_modes[0],
+            n_threads=n_threads,
+        )
+        self._rngs = [np.random.default_rng() for _ in range(num_envs)]
+        self._elapsed = np.zeros(num_envs, dtype=np.int64)
+        self._ended = np.zeros(num_envs, dtype=np.bool_)
+        self._renderer = FrameRenderer(family, width, height)
+
+    @property
+    def contexts(self) -> list[Context]:
+        """The context of every slot."""
+        return list(self._simulation.contexts)
+
+    @property
+    def reward_mode(self) -> str:
+        """The meaning of the reward."""
+        return self._simulation.reward_mode
+
+    @property
+    def simulation(self) -> Simulation:
+        """The physics underneath, to read or place its states."""
+        return self._simulation
+
+    @property  # type: ignore[misc]
+    def np_random(self) -> tuple[np.random.Generator, ...]:
+        """The generator of every slot."""
+        return tuple(self._rngs)
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[Array, dict[str, Any]]:
+        """Starts episodes in all slots, or in those of `options["reset_mask"]`.
+
+        Args:
+            seed: slot i gets seed + i, or the i-th of a sequence.
+            options: `context` maps features to a number or an array (num_envs,), or is a sequence
+                of mappings, one a slot; `reset_mask` is a boolean array (num_envs,).
+
+        Raises:
+            ValueError: for unknown options or features, values out of range, wrong lengths.
+        """
+        checked = check_options(options, "reset_mask")
+        mask = _reset_mask(checked.get("reset_mask"), self.num_envs)
+        for i, slot_seed in enumerate(_slot_seeds(seed, self.num_envs)):
+            if mask[i] and slot_seed is not None:
+                self._rngs[i], _ = gym.utils.seeding.np_random(slot_seed)
+        changes = _slot_changes(checked.get("context"), self.num_envs)
+        self._restart(np.flatnonzero(mask), changes)
+        return self._simulation.observation(), self._info(self._simulation.resting_outcome())
+
+    def step(
+        self, actions: NDArray[np.float32]
+    ) -> tuple[Array, Array, NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+        """One control step of every slot.
+
+        Raises:
+            ValueError: if the actions are not finite with shape (num_envs, action_size), or if
+                auto-reset is off and an ended slot was not reset.
+        """
+        checked = checked_actions(actions, (self.num_envs, self.family.action_size))
+        waiting = self._ended
+        if self.autoreset_mode is AutoresetMode.DISABLED and waiting.any():
+            raise ValueError(
+                f"slots {np.flatnonzero(waiting).tolist()} have ended: reset them with "
+                "options={'reset_mask': ...}, or use another autoreset_mode"
+            )
+        resting = bool(waiting.any())
+        running = np.flatnonzero(~waiting) if resting else None
+        transition = self._simulation.advance(checked, running)
+        observation, reward = transition.observation, transition.reward
+        terminated = transition.terminated
+        self._elapsed += 1
+        timed_out = self._elapsed >= self.max_episode_steps
+        truncated = transition.diverged | timed_out
+        if resting:
+            reward[waiting], terminated[waiting], truncated[waiting] = 0.0, False, False
+            self._restart(np.flatnonzero(waiting))
+            observation = self._simulation.observation()
+            outcome = _merge(waiting, self._simulation.resting_outcome(), transition.outcome)
+        else:
+            outcome = transition.outcome
+        ended = terminated | truncated
+        info = self._info(outcome, _reasons(truncated, transition.diverged))
+        self._ended = ended
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and ended.any():
+            observation, info = self._same_step_reset(ended, observation, info)
+        return observation, reward, terminated, truncated, info
+
+    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
+        """A frame (height, width, 3) of every slot, or None without a render mode."""
+        if self.render_mode is None:
+            gym.logger.warn("render() needs gym.make_vec(..., render_mode='rgb_array')")
+            return None
+        return tuple(self.render_slot(i) for i in range(self.num_envs))
+
+    def render_slot(self, i: int) -> NDArray[np.uint8]:
+        """The present frame (height, width, 3) of slot `i`."""
+        simulation = self._simulation
+        return self._renderer.frame(simulation.contexts[i], simulation.state.qpos[i])
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Frees the renderer."""
+        self._renderer.close()
+
+    def _restart(
+        self, ids: NDArray[np.intp], changes: Sequence[Mapping[str, float] | None] | None = None
+    ) -> None:
+        contexts = [
+            next_context(
+                self.family,
+                self._simulation.contexts[i],
+                self._sampler,
+                self._rngs[i],
+                {"context": changes[i]} if changes is not None else {},
+            )
+            for i in ids
+        ]
+        self._simulation.restart(ids, contexts, [self._rngs[i] for i in ids])
+        self._elapsed[ids] = 0
+        self._ended[ids] = False
+
+    def _same_step_reset(
+        self, ended: NDArray[np.bool_], observation: Array, info: dict[str, Any]
+    ) -> tuple[Array, dict[str, Any]]:
+        final_obs = np.full(self.num_envs, None, dtype=object)
+        for i in np.flatnonzero(ended):
+            final_obs[i] = observation[i]
+        self._restart(np.flatnonzero(ended))
+        outcome = {name: info[name] for name in self.family.outcome_names}
+        fresh = self._info(_merge(ended, self._simulation.resting_outcome(), outcome))
+        fresh.update(
+            final_obs=final_obs, _final_obs=ended.copy(), final_info=info, _final_info=ended.copy()
+        )
+        return self._simulation.observation(), fresh
+
+    def _info(
+        self, outcome: dict[str, Array], reasons: NDArray[np.str_] | None = None
+    ) -> dict[str, Any]:
+        if reasons is None:
+            reasons = np.zeros(self.num_envs, dtype=REASON_DTYPE)
+        context = {name: column.copy() for name, column in self._simulation.columns.items()}
+        return {"context": context, **outcome, "truncation_reason": reasons}
+
+
+def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
+    try:
+        return AutoresetMode(mode)
+    except ValueError:
+        allowed = [m.value for m in AutoresetMode]
+        raise ValueError(f"`autoreset_mode` must be one of {allowed}, got {mode!r}") from None
+
+
+def _slot_contexts(
+    family: Family,
+    num_envs: int,
+    contexts: Sequence[Mapping[str, float]] | None,
+    features: Mapping[str, ArrayLike],
+) -> list[Context]:
+    if contexts is None:
+        changes = _slot_changes(features, num_envs) or [{}] * num_envs
+        return [family.context(**change) for change in changes]
+    if features:
+        raise ValueError(f"give either `contexts` or features, got both: {sorted(features)}")
+    if len(contexts) != num_envs:
+        raise ValueError(f"`contexts` must hold {num_envs} contexts, got {len(contexts)}")
+    return [family.context(**context) for context in contexts]
+
+
+def _slot_changes(context: Any, num_envs: int) -> list[Mapping[str, float]] | None:
+    if context is None:
+        return None
+    if isinstance(context, Mapping):
+        columns = {name: np.asarray(value, dtype=np.float64) for name, value in context.items()}
+        for name, column in columns.items():
+            if column.shape not in ((), (num_envs,)):
+                raise ValueError(
+                    f"`{name}` must be a number or have shape ({num_envs},), got {column.shape}"
+                )
+        full = {name: np.broadcast_to(column, (num_envs,)) for name, column in columns.items()}
+        return [{name: float(column[i]) for name, column in full.items()} for i in range(num_envs)]
+    if len(context) != num_envs:
+        raise ValueError(f"`context` must hold {num_envs} contexts, got {len(context)}")
+    return list(context)
+
+
+def _slot_seeds(seed: int | Sequence[int | None] | None, num_envs: int) -> list[int | None]:
+    if seed is None:
+        return [None] * num_envs
+    if isinstance(seed, (int, np.integer)):
+        return [int(seed) + i for i in range(num_envs)]
+    if len(seed) != num_envs:
+        raise ValueError(f"`seed` must hold {num_envs} seeds, got {len(seed)}")
+    return list(seed)
+
+
+def _reset_mask(mask: Any, num_envs: int) -> NDArray[np.bool_]:
+    if mask is None:
+        return np.ones(num_envs, dtype=np.bool_)
+    array = np.asarray(mask)
+    if array.shape != (num_envs,) or array.dtype != np.bool_ or not array.any():
+        raise ValueError(
+            f"`reset_mask` must be a boolean array ({num_envs},) with a True in it, got {mask!r}"
+        )
+    return array
+
+
+def _merge(
+    rows: NDArray[np.bool_], new: dict[str, Array], old: dict[str, Array]
+) -> dict[str, Array]:
+    return {name: np.where(rows, new[name], old[name]) for name in old}
+
+
+def _reasons(truncated: NDArray[np.bool_], diverged: NDArray[np.bool_]) -> NDArray[np.str_]:
+    reasons = np.zeros(len(truncated), dtype=REASON_DTYPE)
+    if truncated.any():
+        reasons[truncated] = TIME_LIMIT
+        reasons[truncated & diverged] = DIVERGED
+    return reasons

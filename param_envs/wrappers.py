@@ -1,0 +1,103 @@
+"""Wrappers that show the context to a learner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import VectorEnv, VectorObservationWrapper
+from gymnasium.vector.utils import batch_space
+
+from param_envs.env import ParamEnv
+from param_envs.family import Array, Family
+from param_envs.simulation import MAX_STATE
+from param_envs.vector_env import ParamVectorEnv
+
+
+def _extended(family: Family, features: tuple[str, ...]) -> Any:
+    size = sum(feature.encoded_size for feature in family.selected(features))
+    low = np.concatenate([np.full(family.observation_size, -MAX_STATE), np.full(size, -1.0)])
+    return gym.spaces.Box(low, -low, dtype=np.float64)
+
+
+def _names(family: Family, features: Iterable[str] | None) -> tuple[str, ...]:
+    return tuple(feature.name for feature in family.selected(features))
+
+
+class ContextObservation(
+    gym.ObservationWrapper[Array, Any, Array], gym.utils.RecordConstructorArgs
+):
+    """Appends the encoded context, every entry in [-1, 1], to a `ParamEnv`'s observation."""
+
+    def __init__(self, env: gym.Env[Array, Any], features: Iterable[str] | None = None) -> None:
+        """Wraps `env`.
+
+        Args:
+            env: a `ParamEnv`, possibly wrapped.
+            features: names of the features to append, all by default.
+
+        Raises:
+            ValueError: if `env` is no `ParamEnv`, or for an unknown feature.
+        """
+        gym.utils.RecordConstructorArgs.__init__(self, features=features)
+        gym.ObservationWrapper.__init__(self, env)
+        base = env.unwrapped
+        if not isinstance(base, ParamEnv):
+            raise ValueError(f"`env` must be a ParamEnv, got {type(base).__name__}")
+        self._base = base
+        self._features = _names(base.family, features)
+        self.observation_space = _extended(base.family, self._features)
+
+    def observation(self, observation: Array) -> Array:
+        """Observation (observation_size + encoded size,)."""
+        encoded = self._base.family.encode([self._base.context], self._features)[0]
+        return np.concatenate([observation, encoded])
+
+
+class ContextVectorObservation(VectorObservationWrapper):
+    """Appends every slot's encoded context to a `ParamVectorEnv`'s observations."""
+
+    def __init__(
+        self, env: VectorEnv[Any, Any, Any], features: Iterable[str] | None = None
+    ) -> None:
+        """Wraps `env`.
+
+        Args:
+            env: a `ParamVectorEnv`, possibly wrapped.
+            features: names of the features to append, all by default.
+
+        Raises:
+            ValueError: if `env` is no `ParamVectorEnv`, or for an unknown feature.
+        """
+        super().__init__(env)
+        base = env.unwrapped
+        if not isinstance(base, ParamVectorEnv):
+            raise ValueError(f"`env` must be a ParamVectorEnv, got {type(base).__name__}")
+        self._base = base
+        self._features = _names(base.family, features)
+        self.single_observation_space = _extended(base.family, self._features)
+        self.observation_space = batch_space(self.single_observation_space, env.num_envs)
+
+    def observations(self, observations: Array) -> Array:
+        """Observations (num_envs, observation_size + encoded size)."""
+        return np.concatenate([observations, self._encoded(self._base.simulation.columns)], axis=1)
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Steps; `final_obs` gets the context of the episode that ended."""
+        observation, reward, terminated, truncated, info = self.env.step(actions)
+        if "final_obs" in info:
+            ended = self._encoded(info["final_info"]["context"])
+            for i in np.flatnonzero(info["_final_obs"]):
+                info["final_obs"][i] = np.concatenate([info["final_obs"][i], ended[i]])
+        return self.observations(observation), reward, terminated, truncated, info
+
+    def _encoded(self, columns: Mapping[str, Array]) -> Array:
+        return np.concatenate(
+            [
+                feature.encode(columns[feature.name])
+                for feature in self._base.family.selected(self._features)
+            ],
+            axis=1,
+        )
