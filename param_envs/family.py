@@ -173,22 +173,22 @@ def _compiled(family: Family, dynamics: tuple[float, ...], visual: bool) -> mujo
     names = [f.name for f in family.features if f.kind == "dynamics"]
     spec = family.spec(family.context(**dict(zip(names, dynamics, strict=True))))
     if not visual:
-        _strip_visuals(spec)
+        _strip_textures(spec)
     model = spec.compile()
     # A diverged simulation must stay visible, not silently restart in the middle of an episode.
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
     return model
 
 
-def _strip_visuals(spec: mujoco.MjSpec) -> None:
+def _strip_textures(spec: mujoco.MjSpec) -> None:
     """Removes textures: 12 MB of skybox in each of a thousand bodies would be 12 GB."""
-    for item in (*spec.geoms, *spec.sites):
-        item.material = ""
-    for asset in (*spec.materials, *spec.textures):
+    for material in spec.materials:
+        material.textures = [""] * len(material.textures)
+    for texture in spec.textures:
         if hasattr(spec, "delete"):
-            spec.delete(asset)
+            spec.delete(texture)
         else:  # MuJoCo before 3.3.3
-            asset.delete()
+            texture.delete()
 
 
 def published_model(package: str, relative_path: str) -> mujoco.MjSpec:
@@ -209,20 +209,19 @@ def fix_total_mass(spec: mujoco.MjSpec, total: float) -> None:
     This is what the models' `settotalmass` did before MuJoCo deprecated it.
     """
     spec.compiler.settotalmass = -1
-    bare = spec.copy()
-    _strip_visuals(bare)
-    model = bare.compile()
-    moving = [geom for geom in spec.geoms if model.geom(geom.name).bodyid[0] != 0]
-    volumes = np.array([_volume(geom, model) for geom in moving])
+    moving = [geom for body in spec.bodies if body.name != "world" for geom in body.geoms]
+    volumes = np.array([_capsule_volume(geom) for geom in moving])
     for geom, mass in zip(moving, total * volumes / volumes.sum(), strict=True):
         geom.mass = mass
 
 
-def _volume(geom: mujoco.MjsGeom, model: mujoco.MjModel) -> float:
-    radius, half_length = model.geom(geom.name).size[:2]
+def _capsule_volume(geom: mujoco.MjsGeom) -> float:
     if geom.type != mujoco.mjtGeom.mjGEOM_CAPSULE:
         raise ValueError(f"explicit masses are made for capsules, geom {geom.name!r} is not one")
-    return float(np.pi * radius**2 * 2.0 * half_length + 4.0 / 3.0 * np.pi * radius**3)
+    radius, length = geom.size[0], 2.0 * geom.size[1]
+    if np.isfinite(geom.fromto).all():  # both ends are given instead
+        length = np.linalg.norm(geom.fromto[3:] - geom.fromto[:3])
+    return float(np.pi * radius**2 * length + 4.0 / 3.0 * np.pi * radius**3)
 
 
 def uniform_joints(rng: np.random.Generator, model: mujoco.MjModel) -> Array:
@@ -236,3 +235,14 @@ def uniform_joints(rng: np.random.Generator, model: mujoco.MjModel) -> Array:
     low[free_hinge], high[free_hinge] = -np.pi, np.pi
     low[free_slide], high[free_slide] = 0.0, 0.0
     return rng.uniform(low, high)
+
+
+def noisy_start(
+    rng: np.random.Generator, model: mujoco.MjModel, noise: float
+) -> tuple[Array, Array]:
+    """Draws a start as Gymnasium does, around the model's pose at rest: qpos (nq,), qvel (nv,).
+
+    Positions get noise uniform in ±`noise`, velocities normal noise of that deviation.
+    """
+    qpos = model.qpos0 + rng.uniform(-noise, noise, model.nq)
+    return qpos, noise * rng.standard_normal(model.nv)

@@ -118,8 +118,10 @@ class ParamVectorEnv(VectorEnv[Array, NDArray[np.float32], NDArray[Any]]):
         """The physics underneath, to read or place its states."""
         return self._simulation
 
-    @property  # type: ignore[misc]
-    def np_random(self) -> tuple[np.random.Generator, ...]:
+    @property
+    def np_random(  # type: ignore[override]
+        self,
+    ) -> tuple[np.random.Generator, ...]:
         """The generator of every slot."""
         return tuple(self._rngs)
 

@@ -1,9 +1,15 @@
 """The families, one a file. `FAMILIES` is the registry: an environment id to its family."""
 
+from param_envs.families.ant import Ant
 from param_envs.families.cheetah import Cheetah
+from param_envs.families.cheetah_vel import CheetahVel
+from param_envs.families.finger import Finger
+from param_envs.families.walker import Walker
 from param_envs.family import Family
 
-FAMILIES: dict[str, Family] = {family.env_id: family for family in (Cheetah(),)}
+FAMILIES: dict[str, Family] = {
+    family.env_id: family for family in (Cheetah(), Walker(), Finger(), Ant(), CheetahVel())
+}
 
 
 def family_of(env_id: str) -> Family:

@@ -1,0 +1,114 @@
+"""Ant: Gymnasium's body, a direction to run in, and legs of any length."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from param_envs.context import Feature
+from param_envs.family import (
+    Array,
+    ContextColumns,
+    Family,
+    State,
+    noisy_start,
+    published_model,
+)
+
+_CONTROL_STEP = 0.05
+"""s, five simulation steps of 0.01 s."""
+_CONTROL_COST = 0.5
+"""Reward lost a squared action."""
+_ALIVE_BONUS = 1.0
+"""Reward of every step."""
+_HEALTHY_HEIGHTS = (0.2, 1.0)
+"""m, torso heights between which the episode goes on."""
+_START_NOISE = 0.1
+"""Half-width of the uniform noise of positions, and deviation of the normal one of velocities."""
+
+
+class Ant(Family):
+    """Gymnasium's ant, rewarded for its speed in a direction: Ant-Dir of the meta-RL literature.
+
+    Observation (27): qpos without x and y (13), qvel (14). Rewards, starts and horizon are those
+    of PEARL's and MACAW's Ant-Dir; their contact cost is left out, as it was always 0 there
+    (MuJoCo 2 does not fill in contact forces unless it is asked to).
+    """
+
+    env_id = "ParamAnt-v0"
+    features = (
+        Feature(
+            name="direction",
+            kind="reward",
+            default=0.0,
+            low=0.0,
+            high=2.0 * np.pi,
+            unit="rad",
+            doc="direction to run in, counterclockwise from +x",
+            encoding="angle",
+        ),
+        Feature(
+            name="leg",
+            kind="dynamics",
+            default=1.0,
+            low=0.7,
+            high=1.3,
+            unit="1",
+            doc="length of all three links of every leg over the published one, at equal density",
+        ),
+    )
+    reward_modes: ClassVar[tuple[str, ...]] = ("direction",)
+    outcome_names = ("x_velocity", "y_velocity")
+    observation_size = 27
+    action_size = 8
+    n_substeps = 5
+    max_episode_steps = 200
+    fresh_sensors = False
+    camera = "track"
+
+    def spec(self, context: Mapping[str, float]) -> mujoco.MjSpec:
+        """Scales every link of every leg, and with it where the next link begins."""
+        scale = context["leg"]
+        spec = published_model("gymnasium", "envs/mujoco/assets/ant.xml")
+        for leg in spec.body("torso").bodies:  # the leg's own frame lies at the torso's centre
+            link = leg
+            while True:
+                for geom in link.geoms:
+                    geom.fromto = scale * np.asarray(geom.fromto)
+                if not link.bodies:
+                    break
+                link = link.bodies[0]
+                link.pos = scale * np.asarray(link.pos)
+        return spec
+
+    def initial_state(self, rng: np.random.Generator, model: mujoco.MjModel) -> tuple[Array, Array]:
+        """The model's pose and rest, plus noise, as in Gymnasium."""
+        return noisy_start(rng, model, _START_NOISE)
+
+    def observation(self, state: State) -> Array:
+        """Everything but the horizontal position: (n, 27)."""
+        return np.concatenate([state.qpos[:, 2:], state.qvel], axis=1)
+
+    def outcome(self, before: State, after: State) -> dict[str, Array]:
+        """`x_velocity`, `y_velocity` (n,) of the torso: its way in this step over 0.05 s, m/s."""
+        x, y = (after.qpos[:, i] - before.qpos[:, i] for i in (0, 1))
+        return {"x_velocity": x / _CONTROL_STEP, "y_velocity": y / _CONTROL_STEP}
+
+    def reward(
+        self, outcome: Mapping[str, Array], action: Array, context: ContextColumns, mode: str
+    ) -> Array:
+        """Rewards vx · cos(direction) + vy · sin(direction) - 0.5 |action|² + 1: (n,)."""
+        direction = context["direction"]
+        forward = outcome["x_velocity"] * np.cos(direction)
+        forward += outcome["y_velocity"] * np.sin(direction)
+        return forward - _CONTROL_COST * np.square(action).sum(axis=-1) + _ALIVE_BONUS
+
+    def terminated(self, state: State) -> NDArray[np.bool_]:
+        """Whether the torso is lower than 0.2 m or higher than 1 m: (n,)."""
+        low, high = _HEALTHY_HEIGHTS
+        height = state.qpos[:, 2]
+        return (height < low) | (height > high)
