@@ -1,0 +1,136 @@
+"""Playing a batch of policies, each in its own context, for whole episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+
+from param_envs import Family, ParamVectorEnv
+
+Array = NDArray[np.float64]
+
+
+class Policies(Protocol):
+    """Anything that acts for n contexts at once, `MLPPolicies` for one."""
+
+    def act(self, observations: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Actions (n_contexts, n_envs, action_size) for (n_contexts, n_envs, obs_size)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Played:
+    """Episodes of n_contexts policies.
+
+    Attributes:
+        returns: undiscounted, (n_contexts, n_episodes).
+        lengths: control steps, (n_contexts, n_episodes).
+        outcomes: mean over the episode of each measured quantity, (n_contexts, n_episodes).
+    """
+
+    returns: Array
+    lengths: NDArray[np.int64]
+    outcomes: dict[str, Array]
+
+
+def episode_seeds(seed: int, n_contexts: int, n_episodes: int) -> list[int]:
+    """Seed of every slot (n_contexts * n_episodes): a function of (seed, context, episode)."""
+    return [
+        int(np.random.SeedSequence([seed, i, j]).generate_state(1)[0])
+        for i in range(n_contexts)
+        for j in range(n_episodes)
+    ]
+
+
+def episodes_env(
+    family: Family,
+    contexts: Sequence[Mapping[str, float]],
+    *,
+    reward: str,
+    n_episodes: int,
+    n_steps: int | None = None,
+    n_threads: int = 0,
+) -> ParamVectorEnv:
+    """One slot an episode, context by context: slot i * n_episodes + j is episode j of context i.
+
+    An ended episode stays in its slot (auto-reset would start another one, which nobody counts).
+
+    Raises:
+        ValueError: if a number of contexts, episodes or steps is below 1.
+    """
+    for name, value in (("contexts", len(contexts)), ("n_episodes", n_episodes)):
+        if value < 1:
+            raise ValueError(f"`{name}` must be at least 1, got {value}")
+    return ParamVectorEnv(
+        family,
+        len(contexts) * n_episodes,
+        contexts=[context for context in contexts for _ in range(n_episodes)],
+        reward=reward,
+        max_episode_steps=n_steps,
+        autoreset_mode=AutoresetMode.NEXT_STEP,
+        n_threads=n_threads,
+    )
+
+
+def play(
+    policies: Policies,
+    family: Family,
+    contexts: Sequence[Mapping[str, float]],
+    *,
+    reward: str,
+    n_episodes: int,
+    seed: int,
+    n_steps: int | None = None,
+    n_threads: int = 0,
+) -> Played:
+    """Plays policy i in context i, all episodes of all contexts in one batch.
+
+    Args:
+        policies: one policy a context.
+        family: the family of the contexts.
+        contexts: n_contexts contexts.
+        reward: the reward's meaning, one of `family.reward_modes`.
+        n_episodes: episodes a context.
+        seed: episode j of context i starts from a state drawn by (seed, i, j).
+        n_steps: longest episode, the family's own by default.
+        n_threads: threads to step on, 0 for all cores.
+
+    Raises:
+        ValueError: for contexts or rewards that the family does not have, or counts below 1.
+    """
+    env = episodes_env(
+        family,
+        contexts,
+        reward=reward,
+        n_episodes=n_episodes,
+        n_steps=n_steps,
+        n_threads=n_threads,
+    )
+    shape = (len(contexts), n_episodes)
+    observation, _ = env.reset(seed=episode_seeds(seed, *shape))
+    returns = np.zeros(env.num_envs)
+    lengths = np.zeros(env.num_envs, dtype=np.int64)
+    sums = {name: np.zeros(env.num_envs) for name in family.outcome_names}
+    running = np.ones(env.num_envs, dtype=np.bool_)
+    for _ in range(env.max_episode_steps):
+        actions = policies.act(observation.reshape(*shape, -1))
+        observation, reward_now, terminated, truncated, info = env.step(
+            actions.reshape(env.num_envs, -1)
+        )
+        returns += reward_now * running
+        lengths += running
+        for name, total in sums.items():
+            total += info[name] * running
+        running &= ~(terminated | truncated)
+        if not running.any():
+            break
+    env.close()
+    return Played(
+        returns=returns.reshape(shape),
+        lengths=lengths.reshape(shape),
+        outcomes={name: (total / lengths).reshape(shape) for name, total in sums.items()},
+    )

@@ -1,0 +1,260 @@
+"""Experts to Stable-Baselines3 models and back, with equal predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stable_baselines3 import PPO, SAC, TD3
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.distributions import SquashedDiagGaussianDistribution
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.type_aliases import Schedule
+from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.common.vec_env.base_vec_env import VecEnv
+from torch import nn
+
+from experts.policy import MLPPolicies, MLPs
+from experts.store import Expert
+from experts.vec_env import ParamVecEnv
+from param_envs import Family, ParamVectorEnv
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
+
+
+class SquashedGaussianPolicy(ActorCriticPolicy):
+    """SB3's actor-critic policy with tanh-squashed Gaussian actions.
+
+    Deterministic actions are tanh(mean): smooth and within bounds, so easier to imitate than a
+    clipped Gaussian's.
+    """
+
+    def _build(self, lr_schedule: Schedule) -> None:
+        self.action_dist = SquashedDiagGaussianDistribution(int(np.prod(self.action_space.shape)))
+        super()._build(lr_schedule)
+
+
+def export(
+    model: BaseAlgorithm, normaliser: VecNormalize | None, record: Mapping[str, Any]
+) -> Expert:
+    """Turns a trained SB3 model into an expert.
+
+    Args:
+        model: PPO with `SquashedGaussianPolicy`, TD3 or SAC, with MLP policies.
+        normaliser: the `VecNormalize` that it was trained behind; its `clip_obs` is not applied.
+        record: the manifest.
+
+    Raises:
+        ValueError: for another algorithm, or a policy whose deterministic action is not tanh of an
+            MLP's output (SB3's default PPO policy clips instead).
+    """
+    mean, scale = _observation_statistics(normaliser)
+    reward_scale = _reward_scale(normaliser)
+    policy: Any = model.policy
+    if isinstance(model, PPO) and isinstance(policy, SquashedGaussianPolicy):
+        actor = [*_linears(policy.mlp_extractor.policy_net), policy.action_net]
+        critic = [*_linears(policy.mlp_extractor.value_net), policy.value_net]
+        kind = "v"
+        extras = {
+            "log_std": _array(policy.log_std),
+            "reward_scale": np.array([reward_scale], dtype=np.float32),
+        }
+        activation = policy.activation_fn
+    elif isinstance(model, TD3):
+        actor, critic, kind, extras = (
+            _linears(policy.actor.mu),
+            _linears(policy.critic.qf0),
+            "q",
+            {},
+        )
+        activation = policy.activation_fn
+    elif isinstance(model, SAC):
+        actor = [*_linears(policy.actor.latent_pi), policy.actor.mu]
+        critic, kind, extras = _linears(policy.critic.qf0), "q", {}
+        activation = policy.activation_fn
+    else:
+        raise ValueError(
+            "`model` must be TD3, SAC, or PPO with SquashedGaussianPolicy, got "
+            f"{type(model).__name__} with {type(policy).__name__}"
+        )
+    names = {cls: name for name, cls in ACTIVATIONS.items()}
+    if activation not in names:
+        raise ValueError(f"`activation_fn` must be Tanh or ReLU, got {activation.__name__}")
+    shared = {"activation": names[activation]}
+    critic_weights, critic_biases = _stacked(critic)
+    critic_weights[-1] *= reward_scale
+    critic_biases[-1] *= reward_scale
+    actor_weights, actor_biases = _stacked(actor)
+    return Expert(
+        policy=MLPPolicies(
+            tuple(actor_weights), tuple(actor_biases), **shared, mean=mean, scale=scale
+        ),
+        critic=MLPs(
+            tuple(critic_weights),
+            tuple(critic_biases),
+            **shared,
+            **_critic_statistics(mean, scale, model, kind),
+        ),
+        extras=extras,
+        record={**record, "critic": kind},
+    )
+
+
+def to_sb3(expert: Expert) -> BaseAlgorithm:
+    """An SB3 model whose `predict(observation, deterministic=True)` equals the expert's action.
+
+    PPO experts become PPO models, TD3 and SAC experts models of their own; observation statistics
+    are folded into the first layer, so the model takes raw observations. The model can be trained
+    on; its critic predicts unscaled values.
+
+    Raises:
+        ValueError: if the manifest names no known algorithm.
+    """
+    algorithm = expert.record["algorithm"]
+    widths = [weight.shape[2] for weight in expert.policy.weights[:-1]]
+    activation = ACTIVATIONS[expert.policy.activation]
+    family = expert.family
+    env = ParamVecEnv(
+        ParamVectorEnv(
+            family,
+            1,
+            contexts=[expert.context],
+            reward=expert.record["reward"],
+            autoreset_mode="SameStep",
+        )
+    )
+    kwargs: dict[str, Any] = {"net_arch": widths, "activation_fn": activation}
+    policy: Any
+    if algorithm == "ppo":
+        model: BaseAlgorithm = PPO(SquashedGaussianPolicy, env, policy_kwargs=kwargs, device="cpu")
+        policy = model.policy
+        _fill([*_linears(policy.mlp_extractor.value_net), policy.value_net], _folded(expert.critic))
+        actor = [*_linears(policy.mlp_extractor.policy_net), policy.action_net]
+        with torch.no_grad():
+            policy.log_std.copy_(torch.as_tensor(expert.extras["log_std"]))
+    elif algorithm == "td3":
+        model = TD3("MlpPolicy", env, policy_kwargs=kwargs, device="cpu", buffer_size=1)
+        policy = model.policy
+        actor = _linears(policy.actor.mu)
+        for critic in (policy.critic.qf0, policy.critic_target.qf0):
+            _fill(_linears(critic), _folded(expert.critic))
+        _fill(_linears(policy.actor_target.mu), _folded(expert.policy))
+    elif algorithm == "sac":
+        model = SAC("MlpPolicy", env, policy_kwargs=kwargs, device="cpu", buffer_size=1)
+        policy = model.policy
+        actor = [*_linears(policy.actor.latent_pi), policy.actor.mu]
+        for critic in (policy.critic.qf0, policy.critic_target.qf0):
+            _fill(_linears(critic), _folded(expert.critic))
+    else:
+        raise ValueError(f"`algorithm` must be ppo, td3 or sac, got {algorithm!r}")
+    _fill(actor, _folded(expert.policy))
+    return model
+
+
+def resume_ppo(model: PPO, normaliser: VecNormalize, expert: Expert) -> None:
+    """Gives a PPO model and its normaliser the weights and statistics of an expert."""
+    policy: Any = model.policy
+    reward_scale = float(expert.extras["reward_scale"][0])
+    weights = [weight[0].copy() for weight in expert.critic.weights]
+    biases = [bias[0].copy() for bias in expert.critic.biases]
+    weights[-1] /= reward_scale
+    biases[-1] /= reward_scale
+    _fill([*_linears(policy.mlp_extractor.value_net), policy.value_net], (weights, biases))
+    _fill(
+        [*_linears(policy.mlp_extractor.policy_net), policy.action_net],
+        ([w[0] for w in expert.policy.weights], [b[0] for b in expert.policy.biases]),
+    )
+    statistics: Any = normaliser.obs_rms
+    assert expert.policy.mean is not None and expert.policy.scale is not None
+    statistics.mean = expert.policy.mean[0].astype(np.float64)
+    statistics.var = expert.policy.scale[0].astype(np.float64) ** 2 - normaliser.epsilon
+    statistics.count = WARM_COUNT
+    normaliser.ret_rms.var = np.float64(reward_scale**2 - normaliser.epsilon)
+    normaliser.ret_rms.count = WARM_COUNT
+
+
+WARM_COUNT = 1e6
+"""Observations that inherited statistics count for, so that they move slowly."""
+
+
+def _observation_statistics(
+    normaliser: VecNormalize | None,
+) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
+    if normaliser is None or not normaliser.norm_obs:
+        return None, None
+    statistics: Any = normaliser.obs_rms
+    scale = np.sqrt(statistics.var + normaliser.epsilon)
+    return statistics.mean.astype(np.float32), scale.astype(np.float32)
+
+
+def _reward_scale(normaliser: VecNormalize | None) -> float:
+    if normaliser is None or not normaliser.norm_reward:
+        return 1.0
+    return float(np.sqrt(normaliser.ret_rms.var + normaliser.epsilon))
+
+
+def _critic_statistics(
+    mean: NDArray[np.float32] | None,
+    scale: NDArray[np.float32] | None,
+    model: BaseAlgorithm,
+    kind: str,
+) -> dict[str, NDArray[np.float32] | None]:
+    if kind == "v" or mean is None or scale is None:
+        return {"mean": mean, "scale": scale}
+    n_actions = int(np.prod(model.action_space.shape or (1,)))
+    return {
+        "mean": np.concatenate([mean, np.zeros(n_actions, dtype=np.float32)]),
+        "scale": np.concatenate([scale, np.ones(n_actions, dtype=np.float32)]),
+    }
+
+
+def _linears(network: nn.Module) -> list[nn.Linear]:
+    return [module for module in network.modules() if isinstance(module, nn.Linear)]
+
+
+def _array(tensor: torch.Tensor) -> NDArray[np.float32]:
+    return np.array(tensor.detach().cpu().numpy(), dtype=np.float32)
+
+
+def _stacked(
+    layers: Sequence[nn.Linear],
+) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
+    weights = [np.ascontiguousarray(_array(layer.weight).T)[None] for layer in layers]
+    return weights, [_array(layer.bias)[None] for layer in layers]
+
+
+def _folded(network: MLPs) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    weights = [weight[0].astype(np.float64) for weight in network.weights]
+    biases = [bias[0].astype(np.float64) for bias in network.biases]
+    if network.scale is not None:
+        weights[0] = weights[0] / network.scale[0][:, None]
+    if network.mean is not None:
+        biases[0] = biases[0] - network.mean[0] @ weights[0]
+    return weights, biases
+
+
+def _fill(
+    layers: Sequence[nn.Linear], values: tuple[Sequence[NDArray[Any]], Sequence[NDArray[Any]]]
+) -> None:
+    with torch.no_grad():
+        for layer, weight, bias in zip(layers, *values, strict=True):
+            layer.weight.copy_(torch.as_tensor(weight.T.copy()))
+            layer.bias.copy_(torch.as_tensor(bias.copy()))
+
+
+def training_env(
+    family: Family, context: Mapping[str, float], reward: str, n_envs: int
+) -> tuple[VecEnv, ParamVectorEnv]:
+    """The environments that one expert trains in, all in the same context, on one thread."""
+    env = ParamVectorEnv(
+        family,
+        n_envs,
+        contexts=[family.context(**context)] * n_envs,
+        reward=reward,
+        autoreset_mode="SameStep",
+        n_threads=1,
+    )
+    return ParamVecEnv(env), env

@@ -1,0 +1,280 @@
+"""Training one expert through Stable-Baselines3."""
+
+from __future__ import annotations
+
+import math
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3 import PPO, SAC, TD3
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.utils import LinearSchedule
+from stable_baselines3.common.vec_env import VecNormalize
+from torch import nn
+
+from experts.evaluation import play
+from experts.recipes import Recipe
+from experts.sb3 import ACTIVATIONS, SquashedGaussianPolicy, export, resume_ppo, training_env
+from experts.store import Expert, expert_name
+from param_envs import Context, Family
+
+EVALUATION_EPISODES = 10
+EVALUATION_SEED = 1_000_003
+CURVE_POINTS = 20
+UNCLIPPED = 1e9
+"""VecNormalize's clipping is put out of reach, so that an expert is a plain network."""
+
+
+def train(
+    family: Family,
+    context: Context,
+    *,
+    reward: str,
+    recipe: Recipe,
+    seed: int,
+    warm_start: Expert | None = None,
+    on_steps: Callable[[int], None] | None = None,
+) -> Expert:
+    """Trains, evaluates and exports the expert of one context.
+
+    Args:
+        family: the family.
+        context: the context.
+        reward: meaning of the reward.
+        recipe: algorithm and hyperparameters.
+        seed: of networks, exploration and starts.
+        warm_start: a neighbour's expert to start from; training then takes `recipe.warm_steps`.
+        on_steps: called now and then with the environment steps done so far. An exception that it
+            raises ends the training.
+
+    Raises:
+        ValueError: if a warm start is asked for with an algorithm other than PPO, or from an expert
+            of other layers.
+    """
+    started = time.perf_counter()
+    n_steps = recipe.total_steps if warm_start is None else recipe.warm_steps
+    environment, batched = training_env(family, context, reward, recipe.n_envs)
+    normaliser: VecNormalize | None = None
+    if recipe.algorithm == "ppo":
+        normaliser = VecNormalize(
+            environment,
+            norm_reward=recipe.normalise_reward,
+            clip_obs=UNCLIPPED,
+            gamma=recipe.discount,
+        )
+    model = _model(recipe, normaliser or environment, seed, warm=warm_start is not None)
+    if warm_start is not None:
+        if not isinstance(model, PPO) or normaliser is None:
+            raise ValueError(f"warm starts need a PPO recipe, got {recipe.name!r}")
+        _check_layers(recipe, warm_start)
+        resume_ppo(model, normaliser, warm_start)
+    monitor = _Monitor(recipe, n_steps, on_steps)
+    model.learn(n_steps, callback=monitor)
+    record = {
+        "env_id": family.env_id,
+        "context": dict(context),
+        "reward": reward,
+        "algorithm": recipe.algorithm,
+        "recipe": recipe.name,
+        "hyperparameters": _plain(recipe),
+        "seed": seed,
+        "steps": int(model.num_timesteps),
+        "warm_start": None if warm_start is None else expert_name(warm_start.context),
+        "discount": recipe.discount,
+        "curve": monitor.curve[-CURVE_POINTS:],
+        "seconds": round(time.perf_counter() - started, 1),
+        **provenance(),
+    }
+    batched.close()
+    expert = export(model, normaliser, record)
+    return evaluated(expert)
+
+
+def evaluated(expert: Expert) -> Expert:
+    """The expert with an `evaluation` in its manifest: 10 episodes on starts of their own."""
+    family, context, reward = expert.family, expert.context, expert.record["reward"]
+    played = play(
+        expert.policy,
+        family,
+        [context],
+        reward=reward,
+        n_episodes=EVALUATION_EPISODES,
+        seed=EVALUATION_SEED,
+        n_threads=1,
+    )
+    evaluation = {
+        "episodes": EVALUATION_EPISODES,
+        "seed": EVALUATION_SEED,
+        "return_mean": round(float(played.returns.mean()), 3),
+        "return_std": round(float(played.returns.std()), 3),
+        "return_min": round(float(played.returns.min()), 3),
+        **{
+            f"{name}_mean": round(float(values.mean()), 4)
+            for name, values in played.outcomes.items()
+        },
+    }
+    return Expert(
+        policy=expert.policy,
+        critic=expert.critic,
+        extras=expert.extras,
+        record={**expert.record, "evaluation": evaluation},
+    )
+
+
+def provenance() -> dict[str, Any]:
+    """When, where and with which versions something was computed."""
+    packages = ("mujoco", "gymnasium", "stable-baselines3", "torch", "numpy")
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        "versions": {package: version(package) for package in packages},
+    }
+
+
+def _commit() -> str:
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+def _plain(recipe: Recipe) -> dict[str, Any]:
+    values = {name: getattr(recipe, name) for name in recipe.__dataclass_fields__}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+
+def _model(recipe: Recipe, environment: Any, seed: int, *, warm: bool) -> BaseAlgorithm:
+    rate: Any = recipe.learning_rate
+    if recipe.final_learning_rate != recipe.learning_rate:
+        start = recipe.learning_rate * (WARM_RATE if warm else 1.0)
+        rate = LinearSchedule(start, recipe.final_learning_rate, 1.0)
+    policy: dict[str, Any] = {
+        "net_arch": list(recipe.hidden),
+        "activation_fn": ACTIVATIONS[recipe.activation],
+    }
+    shared: dict[str, Any] = {
+        "learning_rate": rate,
+        "gamma": recipe.discount,
+        "batch_size": recipe.batch_size,
+        "seed": seed,
+        "device": "cpu",
+    }
+    if recipe.algorithm == "ppo":
+        start_std = recipe.final_exploration if warm else recipe.exploration
+        return PPO(
+            SquashedGaussianPolicy,
+            environment,
+            n_steps=recipe.rollout_steps,
+            n_epochs=recipe.epochs,
+            gae_lambda=recipe.gae_lambda,
+            clip_range=recipe.clip_range,
+            ent_coef=recipe.entropy_weight,
+            policy_kwargs={**policy, "log_std_init": math.log(start_std)},
+            **shared,
+        )
+    shared["learning_starts"] = recipe.learning_starts
+    shared["tau"] = recipe.target_tau
+    if recipe.algorithm == "sac":
+        return SAC("MlpPolicy", environment, policy_kwargs=policy, **shared)
+    size = environment.action_space.shape[0]
+    noise = NormalActionNoise(np.zeros(size), np.full(size, recipe.exploration))
+    model = TD3(
+        "MlpPolicy",
+        environment,
+        action_noise=noise,
+        target_policy_noise=recipe.exploration,
+        target_noise_clip=0.3,
+        policy_kwargs=policy,
+        **shared,
+    )
+    if recipe.orthogonal:
+        _make_orthogonal(model, seed)
+    return model
+
+
+WARM_RATE = 0.5
+"""A warm start learns at half the rate."""
+
+
+def _make_orthogonal(model: TD3, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for online, target in (
+        (model.policy.actor, model.policy.actor_target),
+        (model.policy.critic, model.policy.critic_target),
+    ):
+        for module in online.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.orthogonal_(module.weight, generator=generator)
+                nn.init.zeros_(module.bias)
+        target.load_state_dict(online.state_dict())
+
+
+def _check_layers(recipe: Recipe, expert: Expert) -> None:
+    widths = tuple(int(weight.shape[2]) for weight in expert.policy.weights[:-1])
+    if widths != recipe.hidden or expert.policy.activation != recipe.activation:
+        raise ValueError(
+            f"the warm start must have hidden layers {recipe.hidden} ({recipe.activation}), "
+            f"got {widths} ({expert.policy.activation})"
+        )
+
+
+class _Monitor(BaseCallback):
+    """Anneals TD3's noise, records the learning curve and reports progress."""
+
+    def __init__(
+        self, recipe: Recipe, n_steps: int, on_steps: Callable[[int], None] | None
+    ) -> None:
+        super().__init__()
+        self.curve: list[tuple[int, float]] = []
+        self._recipe = recipe
+        self._n_steps = n_steps
+        self._on_steps = on_steps
+        self._returns: Any = None
+        self._ended: list[float] = []
+        self._next_report = 0
+        self._next_point = n_steps // CURVE_POINTS
+
+    def _on_step(self) -> bool:
+        rewards = self._rewards()
+        self._returns = rewards if self._returns is None else self._returns + rewards
+        done = self.locals["dones"]
+        if done.any():
+            self._ended.extend(float(total) for total in self._returns[done])
+            self._returns[done] = 0.0
+        if self.num_timesteps >= self._next_point and self._ended:
+            self.curve.append((self.num_timesteps, round(float(np.mean(self._ended)), 2)))
+            self._ended.clear()
+            self._next_point = self.num_timesteps + self._n_steps // CURVE_POINTS
+        if self._recipe.algorithm == "td3":
+            self._anneal()
+        if self._on_steps is not None and self.num_timesteps >= self._next_report:
+            self._next_report = self.num_timesteps + self._n_steps // 100
+            self._on_steps(self.num_timesteps)
+        return True
+
+    def _rewards(self) -> Any:
+        normaliser = self.model.get_vec_normalize_env()
+        return self.locals["rewards"] if normaliser is None else normaliser.get_original_reward()
+
+    def _anneal(self) -> None:
+        recipe: Recipe = self._recipe
+        fraction = min(1.0, self.num_timesteps / (recipe.exploration_steps or self._n_steps))
+        std = recipe.exploration + fraction * (recipe.final_exploration - recipe.exploration)
+        model: Any = self.model
+        model.action_noise._sigma[:] = std
+        model.target_policy_noise = std
