@@ -27,8 +27,10 @@ class Recipe:
         batch_size: samples a gradient step.
         exploration: standard deviation of the actions' noise at the start (before squashing for
             PPO; SAC tunes its own and ignores it).
+        warm_exploration: the same, at the start of a training that was warm-started.
         final_exploration: reached at the end of `exploration_steps`, geometrically for PPO and
-            linearly for TD3.
+            linearly for TD3. With little noise left, the deterministic policy does what was
+            trained: under noise a gait is slower or faster than without.
         exploration_steps: environment steps over which exploration falls; None for all of them.
         normalise_reward: divide rewards by the running deviation of the discounted return.
         rollout_steps: PPO, steps an environment between updates.
@@ -56,6 +58,7 @@ class Recipe:
     discount: float = 0.99
     batch_size: int = 256
     exploration: float = 0.1
+    warm_exploration: float = 0.1
     final_exploration: float = 0.1
     exploration_steps: int | None = None
     normalise_reward: bool = False
@@ -77,6 +80,7 @@ class Recipe:
             "final_learning_rate",
             "batch_size",
             "exploration",
+            "warm_exploration",
             "final_exploration",
             "rollout_steps",
             "epochs",
@@ -108,8 +112,8 @@ RECIPES: dict[str, RecipeFamily] = {
         base=Recipe(
             name="ppo-fast",
             algorithm="ppo",
-            total_steps=2_000_000,
-            warm_steps=600_000,
+            total_steps=2_500_000,
+            warm_steps=800_000,
             n_envs=64,
             hidden=(64, 64),
             activation="tanh",
@@ -117,7 +121,8 @@ RECIPES: dict[str, RecipeFamily] = {
             final_learning_rate=5e-5,
             batch_size=2048,
             exploration=0.8,
-            final_exploration=0.15,
+            warm_exploration=0.4,
+            final_exploration=0.12,
             normalise_reward=True,
         ),
         families={

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -78,7 +78,8 @@ def train(
             raise ValueError(f"warm starts need a PPO recipe, got {recipe.name!r}")
         _check_layers(recipe, warm_start)
         resume_ppo(model, normaliser, warm_start)
-    monitor = _Monitor(recipe, n_steps, on_steps)
+    start = recipe.exploration if warm_start is None else recipe.warm_exploration
+    monitor = _Monitor(recipe, n_steps, start, on_steps)
     model.learn(n_steps, callback=monitor)
     record = {
         "env_id": family.env_id,
@@ -175,8 +176,7 @@ def _model(recipe: Recipe, environment: Any, seed: int, *, warm: bool) -> BaseAl
         "device": "cpu",
     }
     if recipe.algorithm == "ppo":
-        start_std = recipe.final_exploration if warm else recipe.exploration
-        return PPO(
+        model = PPO(
             SquashedGaussianPolicy,
             environment,
             n_steps=recipe.rollout_steps,
@@ -184,9 +184,11 @@ def _model(recipe: Recipe, environment: Any, seed: int, *, warm: bool) -> BaseAl
             gae_lambda=recipe.gae_lambda,
             clip_range=recipe.clip_range,
             ent_coef=recipe.entropy_weight,
-            policy_kwargs={**policy, "log_std_init": math.log(start_std)},
+            policy_kwargs=policy,
             **shared,
         )
+        model.policy.log_std.requires_grad_(False)  # `_Monitor` lowers it on a schedule
+        return model
     shared["learning_starts"] = recipe.learning_starts
     shared["tau"] = recipe.target_tau
     if recipe.algorithm == "sac":
@@ -234,15 +236,20 @@ def _check_layers(recipe: Recipe, expert: Expert) -> None:
 
 
 class _Monitor(BaseCallback):
-    """Anneals TD3's noise, records the learning curve and reports progress."""
+    """Lowers the exploration noise, records the learning curve and reports progress."""
 
     def __init__(
-        self, recipe: Recipe, n_steps: int, on_steps: Callable[[int], None] | None
+        self,
+        recipe: Recipe,
+        n_steps: int,
+        exploration: float,
+        on_steps: Callable[[int], None] | None,
     ) -> None:
         super().__init__()
         self.curve: list[tuple[int, float]] = []
         self._recipe = recipe
         self._n_steps = n_steps
+        self._exploration = exploration
         self._on_steps = on_steps
         self._returns: Any = None
         self._ended: list[float] = []
@@ -260,8 +267,6 @@ class _Monitor(BaseCallback):
             self.curve.append((self.num_timesteps, round(float(np.mean(self._ended)), 2)))
             self._ended.clear()
             self._next_point = self.num_timesteps + self._n_steps // CURVE_POINTS
-        if self._recipe.algorithm == "td3":
-            self._anneal()
         if self._on_steps is not None and self.num_timesteps >= self._next_report:
             self._next_report = self.num_timesteps + self._n_steps // 100
             self._on_steps(self.num_timesteps)
@@ -271,10 +276,12 @@ class _Monitor(BaseCallback):
         normaliser = self.model.get_vec_normalize_env()
         return self.locals["rewards"] if normaliser is None else normaliser.get_original_reward()
 
-    def _anneal(self) -> None:
-        recipe: Recipe = self._recipe
+    def _on_rollout_start(self) -> None:
+        recipe, model = self._recipe, cast(Any, self.model)
         fraction = min(1.0, self.num_timesteps / (recipe.exploration_steps or self._n_steps))
-        std = recipe.exploration + fraction * (recipe.final_exploration - recipe.exploration)
-        model: Any = self.model
-        model.action_noise._sigma[:] = std
-        model.target_policy_noise = std
+        start, end = self._exploration, recipe.final_exploration
+        if recipe.algorithm == "ppo":
+            model.policy.log_std.data.fill_(math.log(start) + fraction * math.log(end / start))
+        elif recipe.algorithm == "td3":
+            model.action_noise._sigma[:] = start + fraction * (end - start)
+            model.target_policy_noise = start + fraction * (end - start)
