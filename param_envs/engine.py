@@ -17,6 +17,7 @@ Ids = NDArray[np.intp]
 _NONE = int(mujoco.mjtStage.mjSTAGE_NONE)
 _VEL = int(mujoco.mjtStage.mjSTAGE_VEL)
 _ACC = int(mujoco.mjtStage.mjSTAGE_ACC)
+_NOBODY = np.empty(0, dtype=np.intp)
 
 
 class Engine(Protocol):
@@ -41,8 +42,9 @@ class BatchEngine:
     def __init__(
         self, models: Sequence[mujoco.MjModel], *, n_threads: int, fresh_sensors: bool
     ) -> None:
-        from mujoco.batch import Batch
+        from mujoco.batch import Batch, SimulationError
 
+        self._error = SimulationError
         self._models = list(models)
         # Persistent: the stages that refresh the sensors are where the next step goes on from.
         self._batch = Batch(self._models[0], len(models), n_threads, True)
@@ -72,14 +74,12 @@ class BatchEngine:
 
     def step(self, ids: Ids | None, ctrl: Array, n_substeps: int) -> Ids:
         """See `Engine.step`."""
-        from mujoco.batch import SimulationError
-
         self._ctrl[slice(None) if ids is None else ids] = ctrl
         try:
             self._batch.step(ids, nstep=n_substeps, stage=self._stage)
-        except SimulationError as error:
+        except self._error as error:
             return np.asarray(error.ids, dtype=np.intp)
-        return np.empty(0, dtype=np.intp)
+        return _NOBODY
 
     def state(self) -> State:
         """See `Engine.state`."""

@@ -25,6 +25,7 @@ from param_envs.family import Array, Family
 from param_envs.rendering import FrameRenderer, check_render_mode
 from param_envs.sampling import ContextSampler
 from param_envs.simulation import Simulation, checked_actions
+from param_envs.slots import reset_mask, slot_changes, slot_contexts, slot_seeds
 
 REASON_DTYPE = "<U10"
 
@@ -94,7 +95,7 @@ class ParamVectorEnv(VectorEnv[Array, NDArray[np.float32], NDArray[Any]]):
         self._sampler = sampler
         self._simulation = Simulation(
             family,
-            _slot_contexts(family, num_envs, contexts, features),
+            slot_contexts(family, num_envs, contexts, features),
             reward=reward or family.reward_modes[0],
             n_threads=n_threads,
         )
@@ -118,7 +119,7 @@ class ParamVectorEnv(VectorEnv[Array, NDArray[np.float32], NDArray[Any]]):
         """The physics underneath, to read or place its states."""
         return self._simulation
 
-    @property
+    @property  # type: ignore[misc]
     def np_random(  # type: ignore[override]
         self,
     ) -> tuple[np.random.Generator, ...]:
@@ -142,11 +143,11 @@ class ParamVectorEnv(VectorEnv[Array, NDArray[np.float32], NDArray[Any]]):
             ValueError: for unknown options or features, values out of range, wrong lengths.
         """
         checked = check_options(options, "reset_mask")
-        mask = _reset_mask(checked.get("reset_mask"), self.num_envs)
-        for i, slot_seed in enumerate(_slot_seeds(seed, self.num_envs)):
+        mask = reset_mask(checked.get("reset_mask"), self.num_envs)
+        for i, slot_seed in enumerate(slot_seeds(seed, self.num_envs)):
             if mask[i] and slot_seed is not None:
                 self._rngs[i], _ = gym.utils.seeding.np_random(slot_seed)
-        changes = _slot_changes(checked.get("context"), self.num_envs)
+        changes = slot_changes(checked.get("context"), self.num_envs)
         self._restart(np.flatnonzero(mask), changes)
         return self._simulation.observation(), self._info(self._simulation.resting_outcome())
 
@@ -161,12 +162,12 @@ class ParamVectorEnv(VectorEnv[Array, NDArray[np.float32], NDArray[Any]]):
         """
         checked = checked_actions(actions, (self.num_envs, self.family.action_size))
         waiting = self._ended
-        if self.autoreset_mode is AutoresetMode.DISABLED and waiting.any():
+        resting = np.count_nonzero(waiting) > 0
+        if resting and self.autoreset_mode is AutoresetMode.DISABLED:
             raise ValueError(
                 f"slots {np.flatnonzero(waiting).tolist()} have ended: reset them with "
                 "options={'reset_mask': ...}, or use another autoreset_mode"
             )
-        resting = bool(waiting.any())
         running = np.flatnonzero(~waiting) if resting else None
         transition = self._simulation.advance(checked, running)
         observation, reward = transition.observation, transition.reward
@@ -184,7 +185,7 @@ class ParamVectorEnv(VectorEnv[Array, NDArray[np.float32], NDArray[Any]]):
         ended = terminated | truncated
         info = self._info(outcome, _reasons(truncated, transition.diverged))
         self._ended = ended
-        if self.autoreset_mode is AutoresetMode.SAME_STEP and ended.any():
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and np.count_nonzero(ended):
             observation, info = self._same_step_reset(ended, observation, info)
         return observation, reward, terminated, truncated, info
 
@@ -252,60 +253,6 @@ def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
         raise ValueError(f"`autoreset_mode` must be one of {allowed}, got {mode!r}") from None
 
 
-def _slot_contexts(
-    family: Family,
-    num_envs: int,
-    contexts: Sequence[Mapping[str, float]] | None,
-    features: Mapping[str, ArrayLike],
-) -> list[Context]:
-    if contexts is None:
-        changes = _slot_changes(features, num_envs) or [{}] * num_envs
-        return [family.context(**change) for change in changes]
-    if features:
-        raise ValueError(f"give either `contexts` or features, got both: {sorted(features)}")
-    if len(contexts) != num_envs:
-        raise ValueError(f"`contexts` must hold {num_envs} contexts, got {len(contexts)}")
-    return [family.context(**context) for context in contexts]
-
-
-def _slot_changes(context: Any, num_envs: int) -> list[Mapping[str, float]] | None:
-    if context is None:
-        return None
-    if isinstance(context, Mapping):
-        columns = {name: np.asarray(value, dtype=np.float64) for name, value in context.items()}
-        for name, column in columns.items():
-            if column.shape not in ((), (num_envs,)):
-                raise ValueError(
-                    f"`{name}` must be a number or have shape ({num_envs},), got {column.shape}"
-                )
-        full = {name: np.broadcast_to(column, (num_envs,)) for name, column in columns.items()}
-        return [{name: float(column[i]) for name, column in full.items()} for i in range(num_envs)]
-    if len(context) != num_envs:
-        raise ValueError(f"`context` must hold {num_envs} contexts, got {len(context)}")
-    return list(context)
-
-
-def _slot_seeds(seed: int | Sequence[int | None] | None, num_envs: int) -> list[int | None]:
-    if seed is None:
-        return [None] * num_envs
-    if isinstance(seed, (int, np.integer)):
-        return [int(seed) + i for i in range(num_envs)]
-    if len(seed) != num_envs:
-        raise ValueError(f"`seed` must hold {num_envs} seeds, got {len(seed)}")
-    return list(seed)
-
-
-def _reset_mask(mask: Any, num_envs: int) -> NDArray[np.bool_]:
-    if mask is None:
-        return np.ones(num_envs, dtype=np.bool_)
-    array = np.asarray(mask)
-    if array.shape != (num_envs,) or array.dtype != np.bool_ or not array.any():
-        raise ValueError(
-            f"`reset_mask` must be a boolean array ({num_envs},) with a True in it, got {mask!r}"
-        )
-    return array
-
-
 def _merge(
     rows: NDArray[np.bool_], new: dict[str, Array], old: dict[str, Array]
 ) -> dict[str, Array]:
@@ -314,7 +261,7 @@ def _merge(
 
 def _reasons(truncated: NDArray[np.bool_], diverged: NDArray[np.bool_]) -> NDArray[np.str_]:
     reasons = np.zeros(len(truncated), dtype=REASON_DTYPE)
-    if truncated.any():
+    if np.count_nonzero(truncated):
         reasons[truncated] = TIME_LIMIT
         reasons[truncated & diverged] = DIVERGED
     return reasons

@@ -123,7 +123,7 @@ class Finger(Family):
         observation[:, 0:2] = state.qpos[:, :2]
         np.subtract(sensors[:, _TIP], sensors[:, _SPINNER], out=observation[:, 2:4])
         observation[:, 4:7] = state.qvel
-        np.log1p(sensors[:, _TOUCH_SENSORS], out=observation[:, 7:9])
+        observation[:, 7:9] = np.log1p(np.ascontiguousarray(sensors[:, _TOUCH_SENSORS]))
         return observation
 
     def outcome(self, before: State, after: State) -> dict[str, Array]:

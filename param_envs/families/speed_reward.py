@@ -26,4 +26,4 @@ def speed_reward(
         shortfall = np.abs(speed - desired) / np.abs(desired)
     else:
         shortfall = 1.0 - speed / desired
-    return np.clip(1.0 - VALUE_LOST_AT_MARGIN * shortfall, 0.0, 1.0)
+    return np.minimum(np.maximum(1.0 - VALUE_LOST_AT_MARGIN * shortfall, 0.0), 1.0)

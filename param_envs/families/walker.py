@@ -29,10 +29,8 @@ _STAND_MARGIN = 0.6
 """m below `_STAND_HEIGHT`, where the standing term has dropped to `_STAND_VALUE_AT_MARGIN`."""
 _STAND_VALUE_AT_MARGIN = 0.1
 
-_ROOTZ, _ROOTY = 0, 2
-"""Positions in qpos of the root's height and pitch; between them lies the horizontal position."""
-_JOINT_CHAINS = ((), (3,), (3, 4), (3, 4, 5), (6,), (6, 7), (6, 7, 8))
-"""Positions in qpos of the joints from the torso to each of the 7 bodies, in the model's order."""
+_ROOTZ, _ROOTY, _LEGS = 0, 2, slice(3, 9)
+"""In qpos: the root's height and pitch; hip, knee and ankle of the right, then of the left leg."""
 
 
 class Walker(Family):
@@ -87,8 +85,8 @@ class Walker(Family):
         pitch = _pitches(state.qpos)
         observation = np.empty((len(pitch), self.observation_size))
         # The first row of a body's rotation matrix, (xx, xz), body after body as in dm_control.
-        np.cos(pitch, out=observation[:, 0:14:2])
-        np.sin(pitch, out=observation[:, 1:14:2])
+        observation[:, 0:14:2] = np.cos(pitch)
+        observation[:, 1:14:2] = np.sin(pitch)
         observation[:, 14] = _height(state.qpos)
         observation[:, 15:] = state.qvel
         return observation
@@ -127,9 +125,7 @@ def _height(qpos: Array) -> Array:
 
 def _pitches(qpos: Array) -> Array:
     """Rotation about +y of each body (n, 7): the root turns about +y, the joints about -y."""
-    pitch = np.empty((len(qpos), len(_JOINT_CHAINS)))
-    for body, chain in enumerate(_JOINT_CHAINS):
-        pitch[:, body] = qpos[:, _ROOTY]
-        for joint in chain:
-            pitch[:, body] -= qpos[:, joint]
-    return pitch
+    n = len(qpos)
+    root = qpos[:, _ROOTY, None]
+    legs = np.cumsum(qpos[:, _LEGS].reshape(n, 2, 3), axis=2).reshape(n, 6)
+    return np.concatenate([root, root - legs], axis=1)
