@@ -1,0 +1,143 @@
+"""A suite of a few short cheetah episodes, experts with made-up weights, and a user's method."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experts import Expert, MLPPolicies, MLPs, save_expert
+from zeroshot.suites import Suite
+
+USER_METHOD = '''
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    seconds: float = 0.0
+
+
+class Mean:
+    """Acts as the mean of the experts' recorded actions, plus a little noise by seed."""
+
+    def __init__(self, config=Config()):
+        self.config = config
+
+    def fit(self, data, *, seed, progress=None):
+        for i in range(5):
+            time.sleep(self.config.seconds / 5)
+            if progress is not None:
+                progress((i + 1) / 5)
+        noise = np.random.default_rng(seed).uniform(-0.1, 0.1, data.labels.shape[-1])
+        return Fitted(np.clip(data.labels.mean(axis=(0, 1, 2)) + noise, -1, 1).astype(np.float32))
+
+
+class Slow(Mean):
+    def __init__(self):
+        super().__init__(Config(seconds=0.3))
+
+
+class Raises:
+    def fit(self, data, *, seed, progress=None):
+        raise RuntimeError("no luck today")
+
+
+class NeedsArguments:
+    def __init__(self, size):
+        self.size = size
+
+    def fit(self, data, *, seed, progress=None):
+        return Fitted(np.zeros(self.size))
+
+
+class NoFit:
+    pass
+
+
+class Fitted:
+    def __init__(self, action):
+        self.action = action
+
+    def policies(self, contexts):
+        return self
+
+    def act(self, observations):
+        return np.broadcast_to(self.action, (*observations.shape[:2], len(self.action)))
+
+
+mean = Mean()
+'''
+
+
+def make_zoo(suite: Suite, directory: Path, contexts: Sequence[int] | None = None) -> Path:
+    """Experts of a suite whose weights depend smoothly on the context; their returns differ."""
+    rng = np.random.default_rng(0)
+    family = suite.family
+    sizes = [(family.observation_size, 8), (8, family.action_size)]
+    base = [rng.normal(0.0, 0.5, (1, *size)).astype(np.float32) for size in sizes]
+    slope = [rng.normal(0.0, 0.3, (1, *size)).astype(np.float32) for size in sizes]
+    encoded = family.encode(suite.contexts, suite.features).sum(axis=1)
+    for i, context in enumerate(suite.contexts):
+        if contexts is not None and i not in contexts:
+            continue
+        weights = tuple(b + np.float32(encoded[i]) * s for b, s in zip(base, slope, strict=True))
+        biases = tuple(np.full((1, w.shape[2]), 0.1, np.float32) for w in weights)
+        save_expert(
+            Expert(
+                policy=MLPPolicies(weights, biases),
+                critic=MLPs(
+                    (np.ones((1, family.observation_size, 1), np.float32),),
+                    (np.zeros((1, 1), np.float32),),
+                ),
+                extras={},
+                record={
+                    "env_id": suite.env_id,
+                    "reward": suite.reward,
+                    "context": dict(context),
+                    "critic": "v",
+                    "discount": 0.99,
+                    "recipe": "made-up",
+                    "seed": 0,
+                    "steps": 1,
+                    "evaluation": {"return_mean": float(i + 1), "velocity_mean": 0.0},
+                },
+            ),
+            directory,
+        )
+    return directory
+
+
+@pytest.fixture(scope="session")
+def suite() -> Suite:
+    return Suite(
+        name="tiny",
+        env_id="ParamCheetah-v0",
+        reward="track",
+        grid={"speed": (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0, 4.0, 5.0)},
+        train_fraction=0.7,
+        n_episodes=3,
+        n_steps=12,
+    )
+
+
+@pytest.fixture(scope="session")
+def zoo(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_zoo(suite, tmp_path_factory.mktemp("zoo") / "tiny")
+
+
+@pytest.fixture
+def user_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Import path of a module of the user's own, in a folder of its own."""
+    folder = tmp_path / "mypkg"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "mymodule.py").write_text(USER_METHOD)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield "mypkg.mymodule"
+    for name in [name for name in sys.modules if name.split(".")[0] == "mypkg"]:
+        del sys.modules[name]

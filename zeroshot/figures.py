@@ -1,0 +1,172 @@
+"""Pictures of a run: return against context, one panel a feature that varies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from experts.store import write_atomically
+from zeroshot.references import BLIND, EXPERT
+from zeroshot.results import ROWS, Row, read_rows
+from zeroshot.statistics import mean_interval
+from zeroshot.suites import Suite
+
+RETURN_VERSUS_CONTEXT = "return-versus-context.png"
+
+METHOD_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Okabe and Ito's palette, told apart by colour-blind readers."""
+
+METHOD_MARKERS = ("o", "s", "D", "^", "v", "P")
+REFERENCE_STYLES: dict[str, dict[str, Any]] = {
+    "nearest": {"color": "#777777", "linestyle": (0, (5, 2))},
+    BLIND: {"color": "#aaaaaa", "linestyle": (0, (1, 1.5))},
+}
+DODGE = 0.12
+"""Distance between neighbouring methods' markers, as a share of the grid's step."""
+
+
+def return_versus_context(
+    rows: Sequence[Row], suite: Suite, expert_returns: NDArray[np.float64]
+) -> Figure:
+    """Mean test return of every method against each feature that varies, with 95 % intervals.
+
+    Every point is a context in the splits that held it out; its interval is over their episodes.
+    With two features each panel averages over the other one.
+
+    Args:
+        rows: of a run.
+        suite: the run's suite.
+        expert_returns: mean return (n_contexts,) of each context's own expert.
+    """
+    n_panels = len(suite.features)
+    figure = Figure(figsize=(7.2 * n_panels + 0.4, 4.6), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, n_panels, sharey=True, squeeze=False)[0]
+    test = [row for row in rows if row["split"] == "test"]
+    methods = list(dict.fromkeys(row["method"] for row in test if row["kind"] == "method"))
+    rng = np.random.default_rng(0)
+    for panel, name in zip(axes, suite.features, strict=True):
+        _panel(panel, test, methods, suite, name, expert_returns, rng)
+    axes[0].set_ylabel("return of an episode")
+    seeds = len({row["seed"] for row in test})
+    figure.suptitle(
+        f"{suite.name}: contexts held out by {seeds} split{'s' if seeds != 1 else ''}",
+        fontsize=12,
+    )
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def _panel(
+    axes: Axes,
+    test: Sequence[Row],
+    methods: Sequence[str],
+    suite: Suite,
+    name: str,
+    expert_returns: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> None:
+    values = np.array([context[name] for context in suite.contexts])
+    grid = np.unique(values)
+    step = float(np.diff(grid).min())
+    signed = {f.name: f.encoding == "signed" for f in suite.family.features}[name]
+    means = np.array([expert_returns[values == value].mean() for value in grid])
+    for ids in _stretches(grid, signed):
+        axes.plot(
+            grid[ids], means[ids], color="black", linewidth=1.4, label=_once(axes, EXPERT), zorder=2
+        )
+    for reference, style in REFERENCE_STYLES.items():
+        x, returns = _by_value([row for row in test if row["method"] == reference], name)
+        y = np.array([np.mean(r) for r in returns])
+        for ids in _stretches(x, signed):
+            axes.plot(
+                x[ids], y[ids], label=_once(axes, reference), linewidth=1.2, zorder=1, **style
+            )
+    for i, method in enumerate(methods):
+        x, returns = _by_value([row for row in test if row["method"] == method], name)
+        y = np.array([np.mean(r) for r in returns])
+        ends = np.array([mean_interval(np.asarray(r), rng) for r in returns])
+        axes.errorbar(
+            x + (i - (len(methods) - 1) / 2) * DODGE * step,
+            y,
+            yerr=np.abs(ends.T - y),
+            fmt=METHOD_MARKERS[i % len(METHOD_MARKERS)],
+            color=METHOD_COLOURS[i % len(METHOD_COLOURS)],
+            markersize=4.5,
+            markeredgecolor="white",
+            markeredgewidth=0.5,
+            elinewidth=1.3,
+            capsize=2,
+            label=_once(axes, method),
+            zorder=3 + len(methods) - i,
+        )
+    _mark_held_out(axes, test, name)
+    feature = suite.family.selected([name])[0]
+    axes.set_xlabel(f"{name} ({feature.unit})")
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _mark_held_out(axes: Axes, test: Sequence[Row], name: str) -> None:
+    held_out = sorted({row["context"][name] for row in test})
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, 0.0), high)
+    axes.plot(
+        held_out,
+        np.full(len(held_out), -0.022),
+        linestyle="none",
+        marker="^",
+        markersize=4,
+        color="#444444",
+        clip_on=False,
+        label=_once(axes, "held out by a split"),
+        transform=axes.get_xaxis_transform(),
+    )
+    axes.tick_params(axis="x", pad=8)
+
+
+def _by_value(rows: Sequence[Row], name: str) -> tuple[NDArray[np.float64], list[list[float]]]:
+    found: dict[float, list[float]] = {}
+    for row in rows:
+        found.setdefault(row["context"][name], []).append(row["return"])
+    ordered = sorted(found)
+    return np.array(ordered), [found[value] for value in ordered]
+
+
+def _stretches(x: NDArray[np.float64], signed: bool) -> list[NDArray[np.intp]]:
+    """Positions of `x` that one line may join: never across the jump between directions."""
+    parts = [np.flatnonzero(x < 0), np.flatnonzero(x > 0)] if signed else [np.arange(len(x))]
+    return [part for part in parts if len(part)]
+
+
+def _once(axes: Axes, label: str) -> str | None:
+    return None if label in axes.get_legend_handles_labels()[1] else label
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Writes a figure as PNG, all or nothing."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png")
+    write_atomically(path, buffer.getvalue())
+
+
+def write_figures(out: Path, suite: Suite, expert_returns: NDArray[np.float64]) -> list[Path]:
+    """Writes the figures of the run in `out`; returns their paths.
+
+    Args:
+        out: a run's folder.
+        suite: the run's suite.
+        expert_returns: mean return (n_contexts,) of each context's own expert.
+    """
+    path = out / RETURN_VERSUS_CONTEXT
+    save_figure(return_versus_context(read_rows(out / ROWS), suite, expert_returns), path)
+    return [path]

@@ -1,0 +1,172 @@
+"""Films of generated policies, in any context of a family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experts import Experts, collect
+from param_envs import Context, Family, ParamEnv
+from param_envs.env import render_fps
+from zeroshot.methods import make_method
+from zeroshot.protocol import Policies, Progress
+from zeroshot.suites import Suite
+
+SUFFIXES = (".mp4", ".gif")
+GIF_FPS = 25
+"""Frames a second of a gif: half of real time's, for half the size."""
+
+
+def generate(
+    suite: Suite,
+    experts: Experts,
+    method: str,
+    context: Context,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Policies:
+    """Fits a method on the suite and generates the policy of one context.
+
+    The context's own expert, if the suite has it, is left out of the data: what is filmed is
+    zero-shot.
+
+    Args:
+        suite: whose contexts are learned from.
+        experts: of its contexts, in order.
+        method: registered name or import path.
+        context: any context of the family, on the grid or not.
+        seed: of rollouts and fit.
+        progress: told how far the fit is.
+    """
+    ids = [i for i, other in enumerate(suite.contexts) if other != context]
+    data = collect(experts.select(ids), features=suite.features, seed=seed, n_steps=suite.n_steps)
+    return make_method(method).fit(data, seed=seed, progress=progress).policies([context])
+
+
+def record(
+    family: Family,
+    policies: Policies,
+    context: Context,
+    *,
+    reward: str,
+    seed: int,
+    n_steps: int,
+    size: tuple[int, int],
+    every: int = 1,
+) -> tuple[NDArray[np.uint8], float]:
+    """Plays one episode and returns its frames (n_frames, height, width, 3) and its return.
+
+    Args:
+        family: the family.
+        policies: one policy.
+        context: where it acts.
+        reward: the reward's meaning.
+        seed: of the start.
+        n_steps: control steps to film; fewer where the episode ends earlier.
+        size: width and height, pixels.
+        every: control steps between frames.
+    """
+    env = ParamEnv(family, reward=reward, render_mode="rgb_array", width=size[0], height=size[1])
+    frames, total = [], 0.0
+    try:
+        observation, _ = env.reset(seed=seed, options={"context": context})
+        for step in range(n_steps):
+            if step % every == 0:
+                frames.append(np.asarray(env.render()))
+            action = np.asarray(policies.act(observation[None, None])[0, 0], dtype=np.float32)
+            observation, gained, terminated, truncated, _ = env.step(action)
+            total += gained
+            if terminated or truncated:
+                break
+    finally:
+        env.close()
+    return np.stack(frames), total
+
+
+def film(
+    family: Family,
+    policies: Policies,
+    context: Context,
+    path: Path,
+    *,
+    reward: str,
+    seed: int = 0,
+    n_steps: int = 500,
+    size: tuple[int, int] = (480, 480),
+) -> dict[str, Any]:
+    """Writes one episode in real time to an mp4 or a gif; returns what was filmed.
+
+    Args:
+        family: the family.
+        policies: one policy.
+        context: where it acts.
+        path: ends in `.mp4` or `.gif`; its folder is made.
+        reward: the reward's meaning.
+        seed: of the start.
+        n_steps: longest film in control steps.
+        size: width and height, pixels; even numbers for mp4.
+
+    Raises:
+        ValueError: for another suffix, an odd size of an mp4, or a number below 1.
+        RuntimeError: if no off-screen renderer works; says what to install.
+    """
+    check_film(path, size=size, n_steps=n_steps)
+    import imageio.v3 as iio
+
+    n_steps = min(n_steps, family.max_episode_steps)
+    fps = render_fps(family)
+    every = max(1, round(fps / GIF_FPS)) if path.suffix == ".gif" else 1
+    frames, total = record(
+        family, policies, context, reward=reward, seed=seed, n_steps=n_steps, size=size, every=every
+    )
+    options: dict[str, Any] = {"fps": fps, "codec": "libx264", "macro_block_size": 2}
+    if path.suffix == ".gif":
+        options = {"duration": 1000.0 * every / fps, "loop": 0}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        iio.imwrite(temporary, frames, **options)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return {"frames": len(frames), "seconds": len(frames) * every / fps, "return": total}
+
+
+def check_film(path: Path, *, size: tuple[int, int], n_steps: int) -> None:
+    """Checks what a film is asked to be, before anything is fitted for it.
+
+    Raises:
+        ValueError: for another suffix, an odd size of an mp4, or a number below 1.
+    """
+    if path.suffix not in SUFFIXES:
+        raise ValueError(f"`out` must end in {' or '.join(SUFFIXES)}, got {str(path)!r}")
+    for name, value in (("width", size[0]), ("height", size[1]), ("n_steps", n_steps)):
+        if value < 1:
+            raise ValueError(f"`{name}` must be at least 1, got {value}")
+        if path.suffix == ".mp4" and name != "n_steps" and value % 2:
+            raise ValueError(f"`{name}` must be even for an mp4, got {value}")
+
+
+def parse_context(family: Family, words: tuple[str, ...] | list[str]) -> Context:
+    """A context from words such as `speed=3.3`; features that are not named keep their defaults.
+
+    Raises:
+        ValueError: for a word that is no assignment, an unknown feature, or a value out of range.
+    """
+    values: dict[str, float] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not name or name in values:
+            raise ValueError(f"`context` must be feature=value once a feature, got {word!r}")
+        known: Mapping[str, Any] = {f.name: f for f in family.features}
+        try:
+            values[name] = float(text)
+        except ValueError:
+            allowed = known[name].allowed if name in known else "of the family"
+            raise ValueError(f"`{name}` must be a number {allowed}, got {text!r}") from None
+    return family.context(**values)

@@ -1,0 +1,116 @@
+"""The methods that can be run by name, and those of a user's own by import path."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from operator import attrgetter
+from typing import Any
+
+from zeroshot.protocol import Method
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodRecord:
+    """A named method; nothing is imported before it is made.
+
+    Attributes:
+        doc: one line for the help text.
+        target: import path of the class, `module:Class`.
+        config: import path of what makes its config, `module:Config` or `module:Config.preset`.
+        changes: fields of the config to replace, for ablations.
+    """
+
+    doc: str
+    target: str
+    config: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    def make(self) -> Method:
+        """The method, with its config."""
+        config = replace(_imported(self.config)(), **self.changes)
+        method: Method = _imported(self.target)(config)
+        return method
+
+
+def _hyperzero(doc: str, preset: str = "", **changes: Any) -> MethodRecord:
+    return MethodRecord(
+        doc=doc,
+        target="hyper.hyperzero:HyperZero",
+        config=f"hyper.hyperzero:HyperZeroConfig{preset}",
+        changes=changes,
+    )
+
+
+def _conditioned(doc: str, preset: str = "", **changes: Any) -> MethodRecord:
+    return MethodRecord(
+        doc=doc,
+        target="baselines.conditioned:Conditioned",
+        config=f"baselines.conditioned:ConditionedConfig{preset}",
+        changes=changes,
+    )
+
+
+METHODS: dict[str, MethodRecord] = {
+    "hyperzero": _hyperzero("HyperZero with normalised contexts, observations and values"),
+    "hyperzero-paper": _hyperzero("HyperZero with the paper's own settings", ".paper"),
+    "hyperzero-without-td": _hyperzero("HyperZero without the TD loss", td_weight=0.0),
+    "hyperzero-without-value": _hyperzero(
+        "HyperZero, policy only", value_weight=0.0, td_weight=0.0
+    ),
+    "conditioned": _conditioned("one policy that takes the context's embedding as an input"),
+    "conditioned-paper": _conditioned("the same with the paper's own settings", ".paper"),
+}
+"""Every method that has a name, a line each."""
+
+
+def make_method(name: str) -> Method:
+    """Makes the method of a registered name, or of an import path `mypkg.mymodule:MyMethod`.
+
+    A class or function found by path is called without arguments; anything else is the method.
+
+    Raises:
+        ValueError: if there is no such name, or nothing with a `fit` at that path; says why.
+    """
+    if ":" not in name:
+        if name not in METHODS:
+            raise ValueError(
+                f"unknown method {name!r}, allowed are {sorted(METHODS)} "
+                "or an import path such as mypkg.mymodule:MyMethod"
+            )
+        return METHODS[name].make()
+    found = _imported(name)
+    if callable(found) and (isinstance(found, type) or not hasattr(found, "fit")):
+        try:
+            found = found()
+        except TypeError as error:
+            raise ValueError(f"method {name!r} must work without arguments: {error}") from error
+    if not callable(getattr(found, "fit", None)):
+        raise ValueError(f"method {name!r} must have `fit(data, *, seed, progress)`, it has none")
+    method: Method = found
+    return method
+
+
+def config_of(method: Method) -> dict[str, Any]:
+    """The method's `config` as plain values, empty if it has none."""
+    config = getattr(method, "config", None)
+    if is_dataclass(config) and not isinstance(config, type):
+        return asdict(config)
+    return dict(config) if isinstance(config, Mapping) else {}
+
+
+def _imported(path: str) -> Any:
+    module_name, _, attribute = path.partition(":")
+    if not module_name or not attribute:
+        raise ValueError(f"an import path must look like mypkg.mymodule:MyMethod, got {path!r}")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{module_name}.".startswith(f"{error.name}."):
+            raise ValueError(f"{path!r}: there is no module {error.name!r}") from error
+        raise
+    try:
+        return attrgetter(attribute)(module)
+    except AttributeError as error:
+        raise ValueError(f"{path!r}: module {module_name!r} has no {attribute!r}") from error

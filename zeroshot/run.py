@@ -1,0 +1,226 @@
+"""A run: splits × methods on a suite, resumable, with a summary and figures at the end."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experts import Experts, load_experts, zoo_path
+from zeroshot.bench import Bench, method_named
+from zeroshot.methods import config_of
+from zeroshot.progress import Reporter, Silent
+from zeroshot.protocol import Method
+from zeroshot.provenance import commit, machine, now, versions
+from zeroshot.references import reference_names
+from zeroshot.results import SUMMARY, ResultsFolder, Row, Unit, open_results, plain, unit_of
+from zeroshot.suites import Suite, suite_of
+from zeroshot.summary import summarise_methods
+from zeroshot.transfer import transfer_matrix
+from zeroshot.workers import perform_all
+
+TRANSFER = "transfer.npy"
+MOST_WORKERS = 8
+
+
+def run(
+    suite: Suite | str,
+    methods: Sequence[str] | Mapping[str, Method],
+    *,
+    seeds: int | Iterable[int] = 5,
+    out: Path,
+    resume: bool = False,
+    workers: int = 1,
+    zoo: Path | None = None,
+    train_rows: bool = False,
+    reporter: Reporter | None = None,
+) -> dict[str, Any]:
+    """Fits methods on splits of a suite and plays the contexts held out; returns the summary.
+
+    Writes `results.jsonl` (a row an episode, appended a whole (method, seed) at a time),
+    `summary.json`, `run.json` and `transfer.npy` to `out`. Killed at any moment, it loses at most
+    the units in flight; `resume=True` does the rest, and may add methods and seeds.
+
+    Args:
+        suite: the suite or its name.
+        methods: registered names and import paths, or methods by the name of their rows.
+        seeds: number of splits (0, 1, ...) or the splits' seeds; each seeds the fits as well.
+        out: folder for the results; must be empty or absent unless `resume` is set.
+        resume: go on with what an earlier run of the same settings left in `out`.
+        workers: processes, 0 to choose by the number of cores. More than 1 needs methods that
+            can be pickled, and `if __name__ == "__main__":` around the calling script.
+        zoo: folder of experts, the suite's shipped ones by default.
+        train_rows: also play the training contexts (`split` is `train` in their rows).
+        reporter: is told how it goes.
+
+    Raises:
+        ValueError: for an unknown suite or method, or results of other settings in `out`.
+        FileExistsError: if `out` is not empty and `resume` is off.
+        FileNotFoundError: if the suite has no experts.
+    """
+    suite = suite_of(suite) if isinstance(suite, str) else suite
+    reporter = reporter or Silent()
+    start = time.monotonic()
+    chosen, own = _methods(methods)
+    split_seeds = _seeds(seeds)
+    experts = experts_of(suite, zoo)
+    settings = {
+        "suite": suite.name,
+        "suite_version": suite.version,
+        "reward": suite.reward,
+        "contexts": len(suite.contexts),
+        "train_fraction": suite.train_fraction,
+        "n_episodes": suite.n_episodes,
+        "n_steps": suite.n_steps,
+        "train_rows": train_rows,
+        "experts": fingerprint(experts),
+    }
+    with open_results(out, settings, resume=resume) as folder:
+        transfer = _transfer(folder, suite, experts, reporter)
+        names = [*reference_names(suite.features, experts), *chosen]
+        n_workers = workers or _workers(len(split_seeds))
+        bench = Bench(
+            suite=suite,
+            experts=experts,
+            transfer=transfer,
+            methods=own,
+            train_rows=train_rows,
+            n_threads=max(1, (os.cpu_count() or 1) // n_workers) if n_workers > 1 else 0,
+        )
+        done = folder.keep_whole_units(bench.rows_per_unit)
+        _check_configs(folder, done, own, chosen)
+        units = [Unit(name, seed) for seed in split_seeds for name in names]
+        waiting = [unit for unit in units if unit not in done]
+        reporter.begin(waiting, len(units) - len(waiting), names[: len(names) - len(chosen)])
+        complete = False
+        try:
+            performed = perform_all(
+                waiting, bench.prepare, n_workers=n_workers, on_progress=reporter.progress
+            )
+            with closing(performed):
+                for unit, rows in performed:
+                    folder.append(rows)
+                    reporter.finished(unit, rows)
+            complete = True
+        finally:
+            reporter.end()
+            folder.keep_whole_units(bench.rows_per_unit)
+            summary = _summary(suite, folder.read(), units, complete, time.monotonic() - start)
+            folder.write_json(SUMMARY, summary)
+    return summary
+
+
+def experts_of(suite: Suite, zoo: Path | None = None) -> Experts:
+    """The experts of a suite's contexts, in its order.
+
+    Args:
+        suite: the suite.
+        zoo: their folder, the shipped one by default.
+
+    Raises:
+        FileNotFoundError: if there are none.
+        ValueError: if they are of another family or reward, or a context has none.
+    """
+    path = zoo or zoo_path(suite.zoo)
+    experts = load_experts(path)
+    for name, has, needs in (
+        ("family", experts.family.env_id, suite.env_id),
+        ("reward", experts.reward, suite.reward),
+    ):
+        if has != needs:
+            raise ValueError(
+                f"{path}: the experts' {name} is {has!r}, {suite.name} needs {needs!r}"
+            )
+    index = {context: i for i, context in enumerate(experts.contexts)}
+    lacking = [context for context in suite.contexts if context not in index]
+    if lacking:
+        raise ValueError(
+            f"{path}: {len(lacking)} of {len(suite.contexts)} contexts of {suite.name} have no "
+            f"expert, the first is {dict(lacking[0])}"
+        )
+    return experts.select([index[context] for context in suite.contexts])
+
+
+def fingerprint(experts: Experts) -> str:
+    """A checksum of the experts, from those in their manifests."""
+    joined = " ".join(str(record.get("sha256", "")) for record in experts.records)
+    return hashlib.sha256(joined.encode()).hexdigest()[:16]
+
+
+def _methods(
+    methods: Sequence[str] | Mapping[str, Method],
+) -> tuple[list[str], Mapping[str, Method]]:
+    names = list(methods)
+    if len(set(names)) != len(names):
+        raise ValueError(f"`methods` must be distinct, got {names}")
+    own = methods if isinstance(methods, Mapping) else {}
+    for name in names:
+        method_named(name, own)  # an unknown name must not surface after an hour
+    return names, own
+
+
+def _seeds(seeds: int | Iterable[int]) -> list[int]:
+    found = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if not found or min(found) < 0 or len(set(found)) != len(found):
+        raise ValueError(f"`seeds` must be a number of at least 1 or distinct seeds, got {seeds}")
+    return found
+
+
+def _workers(n_seeds: int) -> int:
+    return max(1, min(os.cpu_count() or 1, n_seeds, MOST_WORKERS))
+
+
+def _transfer(
+    folder: ResultsFolder, suite: Suite, experts: Experts, reporter: Reporter
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    path = folder.path / TRANSFER
+    if not path.exists():
+        reporter.stage(f"playing {len(experts)} experts in {len(experts)} contexts")
+        matrix = transfer_matrix(experts, n_steps=suite.n_steps)
+        folder.write_array(TRANSFER, matrix)
+    return np.asarray(np.load(path), dtype=np.float64)
+
+
+def _check_configs(
+    folder: ResultsFolder, done: set[Unit], own: Mapping[str, Method], chosen: Sequence[str]
+) -> None:
+    before = {row["method"]: row["config"] for row in folder.read() if unit_of(row) in done}
+    for name in chosen:
+        config = plain(config_of(method_named(name, own)))
+        if name in before and before[name] != config:
+            changed = sorted(
+                key for key in {*config, *before[name]} if config.get(key) != before[name].get(key)
+            )
+            raise ValueError(
+                f"{folder.path} has {name} with another config ({', '.join(changed)} changed): "
+                "use another --out"
+            )
+
+
+def _summary(
+    suite: Suite, rows: Sequence[Row], units: Sequence[Unit], complete: bool, seconds: float
+) -> dict[str, Any]:
+    return {
+        "suite": suite.name,
+        "train_fraction": suite.train_fraction,
+        "methods": summarise_methods(rows),
+        "suite_version": suite.version,
+        "complete": complete,
+        "seeds": sorted({unit.seed for unit in units} | {row["seed"] for row in rows}),
+        "n_test": suite.n_test,
+        "episodes": suite.n_episodes,
+        "command": shlex.join(sys.argv),
+        "commit": commit(),
+        "versions": versions(),
+        "machine": machine(),
+        "date": now(),
+        "wall_seconds": round(seconds, 1),
+    }

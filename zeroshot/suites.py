@@ -1,0 +1,136 @@
+"""Suites: literal records of what is compared, citable by name and version.
+
+A change that changes results (grid, reward, zoo, split, episodes) raises `version`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
+
+from param_envs import Context, Family, family_of
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Suite:
+    """A grid of contexts of one family, and the rule by which methods are scored on it.
+
+    Attributes:
+        name: under which results are cited.
+        env_id: the family's environment id.
+        reward: the reward's meaning, one of the family's `reward_modes`.
+        grid: feature to its values; contexts are all combinations. Features that are not named
+            keep their defaults.
+        zoo: name of the shipped experts, one for every context of the grid; the suite's own name
+            by default.
+        train_fraction: share of the contexts that methods may learn from, in (0, 1).
+        n_episodes: test episodes a context.
+        n_steps: longest episode in control steps, None for the family's own length.
+        version: of the record.
+
+    Raises:
+        ValueError: for an unknown family, feature or reward, a value out of range, an empty or
+            repeating grid, or numbers that make no sense.
+    """
+
+    name: str
+    env_id: str
+    reward: str
+    grid: Mapping[str, tuple[float, ...]] = field(repr=False)
+    zoo: str = ""
+    train_fraction: float = 0.85
+    n_episodes: int = 10
+    n_steps: int | None = None
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "zoo", self.zoo or self.name)
+        self.family.check_reward_mode(self.reward)
+        self.family.selected(self.grid)
+        for name, values in self.grid.items():
+            if not values or len(set(values)) != len(values):
+                raise ValueError(f"`grid[{name!r}]` must hold distinct values, got {values}")
+        if not 0.0 < self.train_fraction < 1.0:
+            raise ValueError(f"`train_fraction` must be in (0, 1), got {self.train_fraction:g}")
+        for name in ("n_episodes", "n_steps", "version"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {value}")
+        if len(self.contexts) < 2:  # building them validates every value
+            raise ValueError("`grid` must vary at least one feature, got one context")
+
+    @property
+    def family(self) -> Family:
+        """The family of the contexts."""
+        return family_of(self.env_id)
+
+    @cached_property
+    def contexts(self) -> tuple[Context, ...]:
+        """All contexts, the last feature of the grid varying fastest."""
+        return tuple(
+            self.family.context(**dict(zip(self.grid, values, strict=True)))
+            for values in product(*self.grid.values())
+        )
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the features that vary, in the family's order."""
+        varied = {name for name, values in self.grid.items() if len(values) > 1}
+        return tuple(f.name for f in self.family.features if f.name in varied)
+
+    @property
+    def n_test(self) -> int:
+        """Contexts held out by a split: (1 - train_fraction) of all, rounded down."""
+        return math.floor((1.0 - self.train_fraction) * len(self.contexts) + 1e-9)
+
+
+def signed_steps(step: float, largest: float) -> tuple[float, ...]:
+    """Multiples of `step` from -largest to largest, without 0.
+
+    Raises:
+        ValueError: if `largest` is not a multiple of `step`.
+    """
+    n = round(largest / step)
+    if n < 1 or not math.isclose(n * step, largest):
+        raise ValueError(f"`largest` must be a multiple of {step:g}, got {largest:g}")
+    return tuple(round(i * step, 9) for i in range(-n, n + 1) if i != 0)
+
+
+_CHEETAH = {"speed": signed_steps(0.5, 10.0), "torso": (0.5,)}
+
+_RECORDS = (
+    Suite(name="cheetah-speed", env_id="ParamCheetah-v0", reward="track", grid=_CHEETAH),
+    Suite(name="cheetah-speed-reach", env_id="ParamCheetah-v0", reward="reach", grid=_CHEETAH),
+)
+
+
+def registry(records: tuple[Suite, ...]) -> dict[str, Suite]:
+    """Suites by name.
+
+    Raises:
+        ValueError: if two have the same name.
+    """
+    by_name: dict[str, Suite] = {}
+    for suite in records:
+        if suite.name in by_name:
+            raise ValueError(f"suite {suite.name!r} is registered twice")
+        by_name[suite.name] = suite
+    return by_name
+
+
+SUITES = registry(_RECORDS)
+"""Every suite, by name."""
+
+
+def suite_of(name: str) -> Suite:
+    """The suite of that name.
+
+    Raises:
+        ValueError: if there is none; says which there are.
+    """
+    if name not in SUITES:
+        raise ValueError(f"unknown suite {name!r}, allowed are {sorted(SUITES)}")
+    return SUITES[name]

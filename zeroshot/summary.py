@@ -1,0 +1,83 @@
+"""From rows to one number a method, with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroshot.references import BLIND
+from zeroshot.results import Row
+from zeroshot.statistics import iqm, iqm_interval, normalised_score, ratio
+
+Array = NDArray[np.float64]
+Cell = tuple[int, tuple[float, ...]]
+"""A split seed and the values of a context."""
+
+BOOTSTRAP_SEED = 0
+
+
+def cells(
+    rows: Sequence[Row], *, split: str = "test"
+) -> dict[str, dict[Cell, tuple[float, float]]]:
+    """Method to cell to (mean return over the episodes, expert's return)."""
+    episodes: dict[str, dict[Cell, list[tuple[float, float]]]] = {}
+    for row in rows:
+        if row["split"] == split:
+            cell = (row["seed"], tuple(row["context"].values()))
+            pair = (row["return"], row["expert_return"])
+            episodes.setdefault(row["method"], {}).setdefault(cell, []).append(pair)
+    return {
+        method: {cell: tuple(np.mean(pairs, axis=0).tolist()) for cell, pairs in by_cell.items()}
+        for method, by_cell in episodes.items()
+    }
+
+
+def summarise_methods(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """The `methods` of a summary, best score first.
+
+    Each has `kind`; `return`, the mean over seeds, test contexts and episodes; `ratio`, that over
+    the experts' mean return in the same contexts; `score`, the interquartile mean over (seed,
+    context) of `normalised_score`; `ci`, its 95 % bootstrap interval, stratified by seed; and
+    `fit_seconds`, the mean over seeds. Score and interval are None while the row of the best
+    context-blind policy is unfinished for every seed that the method has.
+    """
+    by_method = cells(rows)
+    last = {(row["method"], row["seed"]): row for row in rows}
+    blind = by_method.get(BLIND, {})
+    found: dict[str, dict[str, Any]] = {}
+    for method, by_cell in by_method.items():
+        units = [row for (name, _), row in last.items() if name == method]
+        returns, expert = np.array(list(by_cell.values())).T
+        scored = sorted(cell for cell in by_cell if cell in blind)
+        score, interval = _score(by_cell, blind, scored)
+        found[method] = {
+            "kind": units[0]["kind"],
+            "return": float(returns.mean()),
+            "ratio": ratio(returns, expert),
+            "score": score,
+            "ci": interval,
+            "fit_seconds": float(np.mean([row["fit_seconds"] for row in units])),
+        }
+    return dict(sorted(found.items(), key=lambda item: -_or_lowest(item[1]["score"])))
+
+
+def _score(
+    by_cell: Mapping[Cell, tuple[float, float]],
+    blind: Mapping[Cell, tuple[float, float]],
+    scored: Sequence[Cell],
+) -> tuple[float | None, list[float | None]]:
+    if not scored:
+        return None, [None, None]
+    seeds = sorted({seed for seed, _ in scored})
+    returns, expert = np.array([by_cell[cell] for cell in scored]).T
+    scores = normalised_score(returns, expert, np.array([blind[cell][0] for cell in scored]))
+    by_seed = scores.reshape(len(seeds), -1).T  # every split holds out as many contexts
+    low, high = iqm_interval(by_seed, np.random.default_rng(BOOTSTRAP_SEED))
+    return float(iqm(scores)), [low, high]
+
+
+def _or_lowest(score: float | None) -> float:
+    return -np.inf if score is None else score
