@@ -220,6 +220,7 @@ class ParamVectorEnv(VectorEnv[Array, NDArray[np.float32], NDArray[Any]]):
         ]
         self._simulation.restart(ids, contexts, [self._rngs[i] for i in ids])
         self._elapsed[ids] = 0
+        self._ended = self._ended.copy()  # callers still hold the old flags
         self._ended[ids] = False
 
     def _same_step_reset(
