@@ -1,0 +1,244 @@
+"""The context-conditioned policy: one network for all contexts, which is told the context.
+
+The plain alternative to HyperZero in Rezaei-Shoshtari et al., AAAI 2023 (arXiv 2211.15457): the
+same context embedding z, then π(s, z) = tanh(W2 relu(W1 [s, z] + b1) + b2), trained on the action
+error (π(s, z) - a*)² alone.
+
+W1 [s, z] is computed as S s + Z z, with Z z once a context and S s once a state. So a context only
+moves the hidden layer's bias, and the policy of one context is an ordinary small network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from experts import MLPPolicies, Rollouts
+from experts.descent import Schedule, descend
+from experts.embedding import Embedding, Init, context_inputs, initialise, linear
+from experts.minibatches import Minibatches, States
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionedConfig:
+    """Hyperparameters of the context-conditioned policy.
+
+    Attributes:
+        embedding_sizes: width of each stage of the context embedding.
+        n_blocks: residual blocks a stage.
+        hidden_size: width of the hidden layer.
+        init: initial weights, see `experts.embedding.Embedding`.
+        encode_contexts: give contexts in [-1, 1], signed speeds as direction and magnitude; raw
+            values otherwise.
+        normalise_observations: standardise observations by the training data.
+        learning_rate: Adam's, at its peak.
+        schedule: `one-cycle` or `constant`, see `experts.descent`.
+        updates: gradient steps.
+        batch_tasks: training contexts a minibatch, all of them if there are fewer.
+        batch_states: states a context and minibatch.
+    """
+
+    embedding_sizes: tuple[int, ...] = (64, 128, 256)
+    n_blocks: int = 2
+    hidden_size: int = 256
+    init: Init = "orthogonal"
+    encode_contexts: bool = True
+    normalise_observations: bool = True
+    learning_rate: float = 1e-3
+    schedule: Schedule = "one-cycle"
+    updates: int = 2000
+    batch_tasks: int = 64
+    batch_states: int = 128
+
+    def __post_init__(self) -> None:
+        for name in ("hidden_size", "updates", "batch_states"):
+            _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
+        _require("batch_tasks", self.batch_tasks, self.batch_tasks >= 2, "at least 2")
+        _require("n_blocks", self.n_blocks, self.n_blocks >= 0, "at least 0")
+        sizes = self.embedding_sizes
+        _require("embedding_sizes", sizes, sizes and min(sizes) >= 1, "widths of at least 1")
+        _require("learning_rate", self.learning_rate, 0 < self.learning_rate <= 1, "in (0, 1]")
+        for name, allowed in (
+            ("init", ("uniform", "orthogonal")),
+            ("schedule", ("one-cycle", "constant")),
+        ):
+            _require(name, getattr(self, name), getattr(self, name) in allowed, f"one of {allowed}")
+
+    @classmethod
+    def paper(cls, *, updates: int = 332_500) -> ConditionedConfig:
+        """The paper's settings: raw contexts and observations, Adam at 1e-4, 512 samples.
+
+        Its 500 epochs over 34 contexts × 10,000 steps are 332,500 updates; 512 samples are drawn
+        as 32 contexts × 16, which leaves the loss's expectation as it is.
+        """
+        return cls(
+            encode_contexts=False,
+            normalise_observations=False,
+            learning_rate=1e-4,
+            schedule="constant",
+            updates=updates,
+            batch_tasks=32,
+            batch_states=16,
+        )
+
+
+def _require(name: str, value: object, fits: object, allowed: str) -> None:
+    if not fits:
+        raise ValueError(f"`{name}` must be {allowed}, got {value!r}")
+
+
+class ConditionedNetwork(nn.Module):
+    """Actions from states and contexts; the hidden layer's product is split as said above."""
+
+    def __init__(
+        self,
+        n_inputs: int,
+        observation_size: int,
+        action_size: int,
+        config: ConditionedConfig,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.embedding = Embedding(
+            n_inputs,
+            sizes=config.embedding_sizes,
+            n_blocks=config.n_blocks,
+            init=config.init,
+            generator=generator,
+        )
+        self.observation_size = observation_size
+        self.hidden = linear(observation_size + config.embedding_sizes[-1], config.hidden_size)
+        self.output = linear(config.hidden_size, action_size)
+        for layer in (self.hidden, self.output):
+            initialise(layer, config.init, generator)
+
+    def hidden_biases(self, contexts: Tensor) -> Tensor:
+        """Z z + b1, (n, hidden_size), of contexts (n, n_inputs)."""
+        weight = self.hidden.weight[:, self.observation_size :]
+        return nn.functional.linear(self.embedding(contexts), weight, self.hidden.bias)
+
+    def state_weights(self) -> Tensor:
+        """S, (hidden_size, observation_size)."""
+        return self.hidden.weight[:, : self.observation_size]
+
+    def forward(self, contexts: Tensor, observations: Tensor) -> Tensor:
+        """Actions (n_tasks, n_samples, action_size) in [-1, 1].
+
+        Args:
+            contexts: (n_tasks, n_inputs).
+            observations: (n_tasks, n_samples, observation_size).
+        """
+        from_states = nn.functional.linear(observations, self.state_weights())
+        hidden = torch.relu(from_states + self.hidden_biases(contexts)[:, None])
+        return torch.tanh(self.output(hidden))
+
+
+def action_loss(network: ConditionedNetwork, contexts: Tensor, states: States) -> Tensor:
+    """Mean squared error of the actions, over samples and entries; contexts (n_tasks, n_inputs)."""
+    return nn.functional.mse_loss(network(contexts, states.observations), states.labels)
+
+
+class Conditioned:
+    """The method: `fit` learns from the experts of some contexts, for any context."""
+
+    def __init__(self, config: ConditionedConfig | None = None) -> None:
+        self.config = ConditionedConfig() if config is None else config
+
+    def fit(
+        self,
+        data: Rollouts,
+        *,
+        seed: int,
+        progress: Callable[[float], None] | None = None,
+    ) -> FittedConditioned:
+        """Trains the policy on the training contexts' rollouts.
+
+        Args:
+            data: rollouts of the training contexts' experts.
+            seed: decides initial weights and minibatches; the same one gives the same weights.
+            progress: called with the fraction done, in (0, 1].
+
+        Raises:
+            ValueError: if `data` has fewer than two contexts or entries that are not finite.
+            FloatingPointError: if the training diverged.
+        """
+        config = self.config
+        generator = torch.Generator().manual_seed(seed)
+        batches = Minibatches(
+            data, normalise_observations=config.normalise_observations, normalise_values=False
+        )
+        contexts = context_inputs(
+            data.family, data.contexts, data.features, encode=config.encode_contexts
+        )
+        network = ConditionedNetwork(
+            contexts.shape[1], data.family.observation_size, data.family.action_size,
+            config, generator,
+        )  # fmt: skip
+        losses: dict[str, Tensor] = {}
+
+        def draw_loss() -> Tensor:
+            tasks = batches.tasks(config.batch_tasks, generator)
+            states = batches.states(tasks, config.batch_states, generator)
+            losses["action"] = action_loss(network, contexts[tasks], states)
+            return losses["action"]
+
+        descend(
+            network,
+            draw_loss,
+            updates=config.updates,
+            learning_rate=config.learning_rate,
+            schedule=config.schedule,
+            progress=progress,
+        )
+        last = {name: float(loss.detach()) for name, loss in losses.items()}
+        return FittedConditioned(network, config, data, batches, last)
+
+
+class FittedConditioned:
+    """A trained context-conditioned policy.
+
+    Attributes:
+        losses: the last minibatch's loss, as `action`.
+    """
+
+    def __init__(
+        self,
+        network: ConditionedNetwork,
+        config: ConditionedConfig,
+        data: Rollouts,
+        batches: Minibatches,
+        losses: Mapping[str, float],
+    ) -> None:
+        self.network = network.eval()
+        self.config = config
+        self.losses = dict(losses)
+        self._family, self._features = data.family, data.features
+        self._mean, self._scale = batches.observation_mean, batches.observation_scale
+
+    def policies(self, contexts: Sequence[Mapping[str, float]]) -> MLPPolicies:
+        """The policy of each of n_contexts contexts, with the context folded into the biases.
+
+        Raises:
+            ValueError: if there is none, or for an unknown feature or a value out of range.
+        """
+        inputs = context_inputs(
+            self._family, contexts, self._features, encode=self.config.encode_contexts
+        )
+        network = self.network
+        with torch.no_grad():
+            n, output = len(inputs), network.output
+            weights = (
+                network.state_weights().T.expand(n, -1, -1),
+                output.weight.T.expand(n, -1, -1),
+            )
+            biases = (network.hidden_biases(inputs), output.bias.expand(n, -1))
+        return MLPPolicies(
+            tuple(weight.detach().numpy() for weight in weights),
+            tuple(bias.detach().numpy() for bias in biases),
+            activation="relu",
+            mean=self._mean[None],
+            scale=self._scale[None],
+        )

@@ -1,0 +1,81 @@
+"""From an embedding to the weights of one small network per context, and applying them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from experts.embedding import linear
+
+FIRST_LAYER_BOUND = 0.05
+"""Heads of all layers but the last start from U(±bound), as in HyperZero's released code."""
+
+LAST_LAYER_BOUND = 0.008
+"""Bound of the last layer's head: generated outputs start near 0."""
+
+Layers = Sequence[tuple[Tensor, Tensor]]
+"""Generated layers: weights (n, fan_in, fan_out) and biases (n, 1, fan_out)."""
+
+
+class WeightHeads(nn.Module):
+    """Linear heads, one a layer, that generate n multi-layer perceptrons from n embeddings.
+
+    A head takes the target's shape (fan_in, fan_out), never a target module; the bias is the last
+    row of the matrix that it generates.
+    """
+
+    def __init__(
+        self,
+        embedding_size: int,
+        shapes: Sequence[tuple[int, int]],
+        *,
+        generator: torch.Generator,
+    ) -> None:
+        """Builds a head for every target shape (fan_in, fan_out), in order.
+
+        Args:
+            embedding_size: length of an embedding.
+            shapes: shapes of the layers to generate.
+            generator: source of the initial weights.
+        """
+        super().__init__()
+        self.shapes = tuple(shapes)
+        self.heads = nn.ModuleList()
+        for layer, (fan_in, fan_out) in enumerate(self.shapes):
+            head = linear(embedding_size, (fan_in + 1) * fan_out)
+            last = layer == len(self.shapes) - 1
+            bound = LAST_LAYER_BOUND if last else FIRST_LAYER_BOUND
+            nn.init.uniform_(head.weight, -bound, bound, generator=generator)
+            nn.init.zeros_(head.bias)
+            self.heads.append(head)
+
+    def forward(self, embeddings: Tensor) -> Layers:
+        """Layers of n networks from embeddings (n, embedding_size)."""
+        layers = []
+        for head, (fan_in, fan_out) in zip(self.heads, self.shapes, strict=True):
+            matrix = head(embeddings).reshape(-1, fan_in + 1, fan_out)
+            layers.append((matrix[:, :-1], matrix[:, -1:]))
+        return layers
+
+
+def apply_layers(layers: Layers, inputs: Tensor) -> Tensor:
+    """Applies network i to all samples of task i, with ReLU between the layers.
+
+    Args:
+        layers: generated layers of n_tasks networks.
+        inputs: (n_tasks, n_samples, fan_in of the first layer).
+
+    Returns:
+        What the last layer puts out, (n_tasks, n_samples, its fan_out), without an activation.
+    """
+    hidden = inputs
+    for layer, (weight, bias) in enumerate(layers):
+        hidden = torch.baddbmm(bias, hidden if layer == 0 else torch.relu(hidden), weight)
+    return hidden
+
+
+def detached(layers: Layers) -> Layers:
+    """The same layers, through which no gradient flows."""
+    return [(weight.detach(), bias.detach()) for weight, bias in layers]
