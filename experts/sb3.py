@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ class SquashedGaussianPolicy(ActorCriticPolicy):
     """
 
     def _build(self, lr_schedule: Schedule) -> None:
-        self.action_dist = SquashedDiagGaussianDistribution(int(np.prod(self.action_space.shape)))
+        self.action_dist = SquashedDiagGaussianDistribution(_size(self.action_space))
         super()._build(lr_schedule)
 
 
@@ -53,37 +53,17 @@ def export(
     """
     mean, scale = _observation_statistics(normaliser)
     reward_scale = _reward_scale(normaliser)
-    policy: Any = model.policy
-    if isinstance(model, PPO) and isinstance(policy, SquashedGaussianPolicy):
-        actor = [*_linears(policy.mlp_extractor.policy_net), policy.action_net]
-        critic = [*_linears(policy.mlp_extractor.value_net), policy.value_net]
-        kind = "v"
-        extras = {
-            "log_std": _array(policy.log_std),
-            "reward_scale": np.array([reward_scale], dtype=np.float32),
-        }
-        activation = policy.activation_fn
-    elif isinstance(model, TD3):
-        actor, critic, kind, extras = (
-            _linears(policy.actor.mu),
-            _linears(policy.critic.qf0),
-            "q",
-            {},
-        )
-        activation = policy.activation_fn
-    elif isinstance(model, SAC):
-        actor = [*_linears(policy.actor.latent_pi), policy.actor.mu]
-        critic, kind, extras = _linears(policy.critic.qf0), "q", {}
-        activation = policy.activation_fn
-    else:
-        raise ValueError(
-            "`model` must be TD3, SAC, or PPO with SquashedGaussianPolicy, got "
-            f"{type(model).__name__} with {type(policy).__name__}"
-        )
-    names = {cls: name for name, cls in ACTIVATIONS.items()}
+    actor, critic = _layers(model)
+    activation = cast(Any, model.policy).activation_fn
+    kind = "v" if isinstance(model, PPO) else "q"
+    extras: dict[str, NDArray[np.float32]] = {}
+    if isinstance(model, PPO):
+        extras["log_std"] = _array(model.policy.log_std)
+        extras["reward_scale"] = np.array([reward_scale], dtype=np.float32)
+    names: dict[type[nn.Module], Any] = {cls: name for name, cls in ACTIVATIONS.items()}
     if activation not in names:
         raise ValueError(f"`activation_fn` must be Tanh or ReLU, got {activation.__name__}")
-    shared = {"activation": names[activation]}
+    shared: dict[str, Any] = {"activation": names[activation]}
     critic_weights, critic_biases = _stacked(critic)
     critic_weights[-1] *= reward_scale
     critic_biases[-1] *= reward_scale
@@ -108,7 +88,7 @@ def to_sb3(expert: Expert) -> BaseAlgorithm:
 
     PPO experts become PPO models, TD3 and SAC experts models of their own; observation statistics
     are folded into the first layer, so the model takes raw observations. The model can be trained
-    on; its critic predicts unscaled values.
+    on; its critic predicts unscaled values. Twin and target critics start as copies of the one.
 
     Raises:
         ValueError: if the manifest names no known algorithm.
@@ -127,53 +107,47 @@ def to_sb3(expert: Expert) -> BaseAlgorithm:
         )
     )
     kwargs: dict[str, Any] = {"net_arch": widths, "activation_fn": activation}
-    policy: Any
+    shared: dict[str, Any] = {"policy_kwargs": kwargs, "device": "cpu"}
+    model: BaseAlgorithm
     if algorithm == "ppo":
-        model: BaseAlgorithm = PPO(SquashedGaussianPolicy, env, policy_kwargs=kwargs, device="cpu")
-        policy = model.policy
-        _fill([*_linears(policy.mlp_extractor.value_net), policy.value_net], _folded(expert.critic))
-        actor = [*_linears(policy.mlp_extractor.policy_net), policy.action_net]
-        with torch.no_grad():
-            policy.log_std.copy_(torch.as_tensor(expert.extras["log_std"]))
+        model = PPO(SquashedGaussianPolicy, env, **shared)
+        model.policy.log_std.data.copy_(torch.as_tensor(expert.extras["log_std"]))
     elif algorithm == "td3":
-        model = TD3("MlpPolicy", env, policy_kwargs=kwargs, device="cpu", buffer_size=1)
-        policy = model.policy
-        actor = _linears(policy.actor.mu)
-        for critic in (policy.critic.qf0, policy.critic_target.qf0):
-            _fill(_linears(critic), _folded(expert.critic))
-        _fill(_linears(policy.actor_target.mu), _folded(expert.policy))
+        model = TD3("MlpPolicy", env, buffer_size=1, **shared)
     elif algorithm == "sac":
-        model = SAC("MlpPolicy", env, policy_kwargs=kwargs, device="cpu", buffer_size=1)
-        policy = model.policy
-        actor = [*_linears(policy.actor.latent_pi), policy.actor.mu]
-        for critic in (policy.critic.qf0, policy.critic_target.qf0):
-            _fill(_linears(critic), _folded(expert.critic))
+        model = SAC("MlpPolicy", env, buffer_size=1, **shared)
     else:
         raise ValueError(f"`algorithm` must be ppo, td3 or sac, got {algorithm!r}")
+    actor, critic = _layers(model)
     _fill(actor, _folded(expert.policy))
+    _fill(critic, _folded(expert.critic))
+    policy = cast(Any, model.policy)
+    if isinstance(model, TD3):
+        policy.actor_target.load_state_dict(policy.actor.state_dict())
+    if not isinstance(model, PPO):
+        policy.critic.qf1.load_state_dict(policy.critic.qf0.state_dict())
+        policy.critic_target.load_state_dict(policy.critic.state_dict())
     return model
 
 
 def resume_ppo(model: PPO, normaliser: VecNormalize, expert: Expert) -> None:
     """Gives a PPO model and its normaliser the weights and statistics of an expert."""
-    policy: Any = model.policy
     reward_scale = float(expert.extras["reward_scale"][0])
     weights = [weight[0].copy() for weight in expert.critic.weights]
     biases = [bias[0].copy() for bias in expert.critic.biases]
     weights[-1] /= reward_scale
     biases[-1] /= reward_scale
-    _fill([*_linears(policy.mlp_extractor.value_net), policy.value_net], (weights, biases))
-    _fill(
-        [*_linears(policy.mlp_extractor.policy_net), policy.action_net],
-        ([w[0] for w in expert.policy.weights], [b[0] for b in expert.policy.biases]),
-    )
+    actor, critic = _layers(model)
+    _fill(critic, (weights, biases))
+    _fill(actor, ([w[0] for w in expert.policy.weights], [b[0] for b in expert.policy.biases]))
     statistics: Any = normaliser.obs_rms
     assert expert.policy.mean is not None and expert.policy.scale is not None
     statistics.mean = expert.policy.mean[0].astype(np.float64)
     statistics.var = expert.policy.scale[0].astype(np.float64) ** 2 - normaliser.epsilon
     statistics.count = WARM_COUNT
-    normaliser.ret_rms.var = np.float64(reward_scale**2 - normaliser.epsilon)
-    normaliser.ret_rms.count = WARM_COUNT
+    returns: Any = normaliser.ret_rms
+    returns.var = np.float64(reward_scale**2 - normaliser.epsilon)
+    returns.count = WARM_COUNT
 
 
 WARM_COUNT = 1e6
@@ -201,14 +175,37 @@ def _critic_statistics(
     scale: NDArray[np.float32] | None,
     model: BaseAlgorithm,
     kind: str,
-) -> dict[str, NDArray[np.float32] | None]:
+) -> dict[str, Any]:
     if kind == "v" or mean is None or scale is None:
         return {"mean": mean, "scale": scale}
-    n_actions = int(np.prod(model.action_space.shape or (1,)))
+    n_actions = _size(model.action_space)
     return {
         "mean": np.concatenate([mean, np.zeros(n_actions, dtype=np.float32)]),
         "scale": np.concatenate([scale, np.ones(n_actions, dtype=np.float32)]),
     }
+
+
+def _size(space: Any) -> int:
+    return int(np.prod(space.shape))
+
+
+def _layers(model: BaseAlgorithm) -> tuple[list[nn.Linear], list[nn.Linear]]:
+    policy: Any = model.policy
+    if isinstance(model, PPO) and isinstance(policy, SquashedGaussianPolicy):
+        heads = policy.mlp_extractor
+        return (
+            [*_linears(heads.policy_net), *_linears(policy.action_net)],
+            [*_linears(heads.value_net), *_linears(policy.value_net)],
+        )
+    if isinstance(model, TD3):
+        return _linears(policy.actor.mu), _linears(policy.critic.qf0)
+    if isinstance(model, SAC):
+        actor = [*_linears(policy.actor.latent_pi), *_linears(policy.actor.mu)]
+        return actor, _linears(policy.critic.qf0)
+    raise ValueError(
+        "`model` must be TD3, SAC, or PPO with SquashedGaussianPolicy, got "
+        f"{type(model).__name__} with {type(policy).__name__}"
+    )
 
 
 def _linears(network: nn.Module) -> list[nn.Linear]:

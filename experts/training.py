@@ -176,7 +176,7 @@ def _model(recipe: Recipe, environment: Any, seed: int, *, warm: bool) -> BaseAl
         "device": "cpu",
     }
     if recipe.algorithm == "ppo":
-        model = PPO(
+        ppo = PPO(
             SquashedGaussianPolicy,
             environment,
             n_steps=recipe.rollout_steps,
@@ -187,8 +187,8 @@ def _model(recipe: Recipe, environment: Any, seed: int, *, warm: bool) -> BaseAl
             policy_kwargs=policy,
             **shared,
         )
-        model.policy.log_std.requires_grad_(False)  # `_Monitor` lowers it on a schedule
-        return model
+        ppo.policy.log_std.requires_grad_(False)  # `_Monitor` lowers it on a schedule
+        return ppo
     shared["learning_starts"] = recipe.learning_starts
     shared["tau"] = recipe.target_tau
     if recipe.algorithm == "sac":
