@@ -8,6 +8,7 @@ from param_envs.rendering import use_offscreen_backend
 
 use_offscreen_backend()
 
+from param_envs.checks import ContextCheckError, ContextReport, FeatureEffect, check_context_env  # noqa: E402
 from param_envs.context import Context, Feature, stack_contexts  # noqa: E402
 from param_envs.env import ParamEnv  # noqa: E402
 from param_envs.families import FAMILIES, family_of  # noqa: E402
@@ -20,15 +21,19 @@ from param_envs.wrappers import ContextObservation, ContextVectorObservation  # 
 __all__ = [
     "FAMILIES",
     "Context",
+    "ContextCheckError",
     "ContextObservation",
+    "ContextReport",
     "ContextVectorObservation",
     "Family",
     "Feature",
+    "FeatureEffect",
     "ListSampler",
     "ParamEnv",
     "ParamVectorEnv",
     "State",
     "UniformSampler",
+    "check_context_env",
     "family_of",
     "register_all",
     "stack_contexts",
