@@ -4,7 +4,7 @@
 `gym.make_vec("ParamCheetah-v0", num_envs=64, torso=...)` steps many different bodies at once.
 """
 
-from param_envs.rendering import use_offscreen_backend
+from param_envs.offscreen import use_offscreen_backend
 
 use_offscreen_backend()
 

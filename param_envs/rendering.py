@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 
 import mujoco
@@ -22,12 +21,6 @@ def check_render_mode(mode: str | None) -> str | None:
     if mode not in (None, "rgb_array"):
         raise ValueError(f"`render_mode` must be None or 'rgb_array', got {mode!r}")
     return mode
-
-
-def use_offscreen_backend() -> None:
-    """Asks MuJoCo for EGL on a Linux machine without a screen, unless `MUJOCO_GL` is set."""
-    if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
-        os.environ.setdefault("MUJOCO_GL", "egl")
 
 
 class FrameRenderer:
@@ -70,7 +63,8 @@ class FrameRenderer:
             backend = os.environ.get("MUJOCO_GL", "unset")
             raise RuntimeError(
                 f"no off-screen rendering with MUJOCO_GL={backend}: install EGL (Debian: libegl1) "
-                "and set MUJOCO_GL=egl, or OSMesa (libosmesa6) and MUJOCO_GL=osmesa"
+                "and set MUJOCO_GL=egl, or OSMesa (libosmesa6) and MUJOCO_GL=osmesa, before "
+                "mujoco is imported"
             ) from error
 
     def close(self) -> None:
