@@ -54,9 +54,8 @@ class ConditionedConfig:
     batch_states: int = 128
 
     def __post_init__(self) -> None:
-        for name in ("hidden_size", "updates", "batch_states"):
+        for name in ("hidden_size", "updates", "batch_tasks", "batch_states"):
             _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
-        _require("batch_tasks", self.batch_tasks, self.batch_tasks >= 2, "at least 2")
         _require("n_blocks", self.n_blocks, self.n_blocks >= 0, "at least 0")
         sizes = self.embedding_sizes
         _require("embedding_sizes", sizes, sizes and min(sizes) >= 1, "widths of at least 1")

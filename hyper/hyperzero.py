@@ -68,9 +68,8 @@ class HyperZeroConfig:
     batch_transitions: int = 32
 
     def __post_init__(self) -> None:
-        for name in ("hidden_size", "updates", "batch_states", "batch_transitions"):
+        for name in ("hidden_size", "updates", "batch_tasks", "batch_states", "batch_transitions"):
             _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
-        _require("batch_tasks", self.batch_tasks, self.batch_tasks >= 2, "at least 2")
         _require("n_blocks", self.n_blocks, self.n_blocks >= 0, "at least 0")
         sizes = self.embedding_sizes
         _require("embedding_sizes", sizes, sizes and min(sizes) >= 1, "widths of at least 1")
