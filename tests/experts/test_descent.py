@@ -43,7 +43,7 @@ def test_one_cycle_rises_and_falls():
 
     descend(layer, draw_loss, updates=101, learning_rate=0.01, schedule="one-cycle")
     steps = torch.tensor(weights).diff()
-    assert steps.argmax() == pytest.approx(30, abs=2)
+    assert steps.argmax() == pytest.approx(30, abs=4)
     assert steps[0] < 0.1 * steps.max()
     assert steps[-1] < 0.01 * steps.max()
 
