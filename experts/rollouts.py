@@ -107,7 +107,7 @@ def collect(
     names = tuple(feature.name for feature in family.selected(features))
     if value not in ("critic", "monte-carlo"):
         raise ValueError(f"`value` must be 'critic' or 'monte-carlo', got {value!r}")
-    if n_episodes < 1 or min(noise) < 0.0:
+    if n_episodes < 1 or min(noise, default=0.0) < 0.0:
         raise ValueError(f"`noise` must be one number >= 0 an episode, got {list(noise)}")
     if experts.critics is None:
         raise ValueError("`experts` must have critics of one shape")

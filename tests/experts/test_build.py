@@ -1,0 +1,107 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from experts import BuildError, BuildProgress, build, load_experts
+from experts.build import plan
+from param_envs import family_of
+from tests.experts.factories import ENV_ID, TINY
+
+FAMILY = family_of(ENV_ID)
+CONTEXTS = [FAMILY.context(speed=s) for s in (-2.0, -1.0, 1.0, 2.0, 3.0)]
+
+
+def test_plan_without_anchors_is_independent() -> None:
+    jobs = plan(FAMILY, CONTEXTS)
+    assert [job.context for job in jobs] == CONTEXTS
+    assert all(job.warm_from is None for job in jobs)
+
+
+def test_plan_chains_to_the_nearest_and_never_across_a_sign() -> None:
+    jobs = plan(FAMILY, CONTEXTS, anchors=[{"speed": 2.0}, {"speed": -1.0}])
+    parents = {job.context["speed"]: job.warm_from and job.warm_from["speed"] for job in jobs}
+    assert parents == {2.0: None, -1.0: None, 1.0: 2.0, 3.0: 2.0, -2.0: -1.0}
+
+
+def test_plan_orders_parents_first() -> None:
+    contexts = [FAMILY.context(speed=0.5 * k) for k in range(1, 21)]
+    jobs = plan(FAMILY, contexts, anchors=[{"speed": 4.0}])
+    seen = set()
+    for job in jobs:
+        assert job.warm_from is None or job.warm_from in seen
+        seen.add(job.context)
+    assert {job.context["speed"]: job.warm_from for job in jobs}[10.0]["speed"] == 9.5
+
+
+def test_anchor_must_be_a_context() -> None:
+    with pytest.raises(ValueError, match="`anchors` must be contexts of the build"):
+        plan(FAMILY, CONTEXTS, anchors=[{"speed": 7.0}])
+
+
+def test_workers_must_be_positive(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="`workers` must be at least 1, got 0"):
+        build(FAMILY, CONTEXTS, reward="track", recipe=TINY, directory=tmp_path, workers=0)
+
+
+def test_build_chains_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    contexts = CONTEXTS[3:]
+    reports: list[BuildProgress] = []
+    arguments = {"reward": "track", "recipe": TINY, "directory": tmp_path}
+    build(FAMILY, contexts, anchors=[{"speed": 2.0}], on_progress=reports.append, **arguments)
+    experts = load_experts(tmp_path)
+    assert experts.contexts == tuple(contexts)
+    assert [r["warm_start"] for r in experts.records] == [None, "speed=2_torso=0.5"]
+    assert reports[-1].finished == reports[-1].total == 2
+    assert reports[-1].remaining_seconds == 0.0
+
+    dates = [path.stat().st_mtime_ns for path in sorted(tmp_path.iterdir())]
+    build(FAMILY, contexts, **arguments)
+    assert [path.stat().st_mtime_ns for path in sorted(tmp_path.iterdir())] == dates
+
+
+def test_one_failure_leaves_the_others(tmp_path: Path) -> None:
+    (tmp_path / "speed=2_torso=0.5.safetensors").mkdir()  # cannot be replaced by a file
+    with pytest.raises(BuildError, match=r"1 of 2 experts failed: speed=2_torso=0\.5: "):
+        build(FAMILY, CONTEXTS[2:4], reward="track", recipe=TINY, directory=tmp_path, workers=1)
+    assert (tmp_path / "speed=1_torso=0.5.json").exists()
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from experts import build
+from tests.experts.factories import TINY
+from tests.experts.test_build import CONTEXTS, FAMILY
+if __name__ == "__main__":
+    build(FAMILY, CONTEXTS, reward="track", recipe=TINY, directory=Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("finished", [0, 1, 3])
+def test_kill_loses_only_what_was_in_training(tmp_path: Path, finished: int) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    zoo = tmp_path / "zoo"
+    root = Path(__file__).parents[2]
+    command = [sys.executable, str(script), str(zoo)]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    process = subprocess.Popen(command, cwd=root, env=environment, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while len(list(zoo.glob("*.json"))) < finished or not zoo.parent.exists():
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = {path: path.read_bytes() for path in zoo.glob("*.json")}
+    assert len(kept) >= finished
+    time.sleep(3)  # orphaned workers notice within a report and leave
+    subprocess.run(command, cwd=root, env=environment, check=True)
+    assert len(load_experts(zoo)) == len(CONTEXTS)
+    assert all(path.read_bytes() == content for path, content in kept.items())
+    assert not list(zoo.glob(".*.part"))

@@ -1,0 +1,77 @@
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from experts import gather, play
+from experts.evaluation import episode_seeds
+from param_envs import family_of
+from tests.experts.factories import untrained
+
+
+def test_returns_equal_single_environments() -> None:
+    experts = gather([untrained({"speed": 2.0}), untrained({"speed": -3.0, "torso": 0.4}, seed=1)])
+    played = play(
+        experts.policies,
+        experts.family,
+        experts.contexts,
+        reward="track",
+        n_episodes=2,
+        seed=5,
+        n_steps=40,
+    )
+    seeds = episode_seeds(5, 2, 2)
+    for i, context in enumerate(experts.contexts):
+        env = gym.make("ParamCheetah-v0", max_episode_steps=40, **context)
+        for j in range(2):
+            observation, _ = env.reset(seed=seeds[2 * i + j])
+            total, speeds, done = 0.0, [], False
+            while not done:
+                action = experts.policies.select([i]).act(observation[None, None])[0, 0]
+                observation, reward, terminated, truncated, info = env.step(action)
+                total, done = total + reward, terminated or truncated
+                speeds.append(info["velocity"])
+            assert played.returns[i, j] == pytest.approx(total, rel=1e-5)
+            assert played.outcomes["velocity"][i, j] == pytest.approx(np.mean(speeds), rel=1e-4)
+            assert played.lengths[i, j] == 40
+
+
+def test_episodes_that_fail_stop_counting() -> None:
+    family = family_of("ParamAnt-v0")
+
+    class Thrash:
+        def act(self, observations: np.ndarray) -> np.ndarray:
+            sign = np.sign(np.sin(1e3 * observations[..., :1]))
+            return np.broadcast_to(sign, (*observations.shape[:2], family.action_size))
+
+    played = play(
+        Thrash(), family, [family.context()], reward=family.reward_modes[0], n_episodes=20, seed=0
+    )
+    assert played.lengths.min() < 200, "thrashing ants fall"
+    assert (played.returns[played.lengths < 200] < 200).all()
+
+
+def test_same_seed_same_returns_and_threads_do_not_matter() -> None:
+    expert = untrained({"speed": 2.0})
+    runs = [
+        play(
+            expert.policy,
+            expert.family,
+            [expert.context],
+            reward="track",
+            n_episodes=3,
+            seed=seed,
+            n_steps=30,
+            n_threads=threads,
+        ).returns
+        for seed, threads in ((1, 1), (1, 2), (2, 1))
+    ]
+    np.testing.assert_array_equal(runs[0], runs[1])
+    assert (runs[0] != runs[2]).any()
+
+
+@pytest.mark.parametrize("name", ["n_episodes", "contexts"])
+def test_counts_below_one_are_refused(name: str) -> None:
+    expert = untrained({"speed": 2.0})
+    contexts = [] if name == "contexts" else [expert.context]
+    with pytest.raises(ValueError, match=f"`{name}` must be at least 1, got 0"):
+        play(expert.policy, expert.family, contexts, reward="track", n_episodes=0, seed=0)

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from experts import MLPPolicies, MLPs
+
+
+def two_policies() -> MLPPolicies:
+    """Policy 0 doubles its input, policy 1 negates it, both with one hidden tanh unit in between."""
+    weights = (np.array([[[1.0]], [[1.0]]]), np.array([[[2.0]], [[-1.0]]]))
+    return MLPPolicies(weights, (np.zeros((2, 1)), np.array([[0.0], [0.5]])))
+
+
+def test_forward_pass_worked_by_hand() -> None:
+    actions = two_policies().act(np.array([[[0.5]], [[0.5]]]))
+    expected = [np.tanh(2 * np.tanh(0.5)), np.tanh(-np.tanh(0.5) + 0.5)]
+    np.testing.assert_allclose(actions[:, 0, 0], expected, rtol=1e-5)
+
+
+def test_relu_and_statistics() -> None:
+    network = MLPs(
+        (np.ones((1, 2, 1)), np.full((1, 1, 1), 3.0)),
+        (np.zeros((1, 1)), np.ones((1, 1))),
+        "relu",
+        mean=np.array([1.0, 2.0]),
+        scale=np.array([2.0, 4.0]),
+    )
+    inputs = np.array([[[3.0, 6.0], [-9.0, -9.0]]])  # normalised: (1, 1) and (-5, -2.75)
+    np.testing.assert_allclose(network.apply(inputs)[0, :, 0], [7.0, 1.0])
+
+
+def test_select_and_stack_are_inverse() -> None:
+    policies = two_policies()
+    again = MLPPolicies.stack([policies.select([1]), policies.select([0])]).select([1, 0])
+    observations = np.linspace(-1, 1, 8).reshape(2, 4, 1)
+    np.testing.assert_array_equal(again.act(observations), policies.act(observations))
+    assert len(policies.select([0, 0, 1])) == 3
+
+
+def test_stack_fills_in_absent_statistics() -> None:
+    plain = two_policies().select([0])
+    shifted = MLPPolicies(plain.weights, plain.biases, mean=np.array([1.0]), scale=np.array([2.0]))
+    both = MLPPolicies.stack([plain, shifted])
+    actions = both.act(np.array([[[0.5]], [[2.0]]]))
+    np.testing.assert_allclose(actions[0], actions[1], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (((), ()), "one array a layer"),
+        (((np.ones((1, 2, 3)),), (np.ones((1, 2)),)), r"layer 0 must take \(1, 2\)"),
+        (((np.full((1, 1, 1), np.nan),), (np.ones((1, 1)),)), "not finite"),
+        (((np.ones((1, 1, 1)),), (np.ones((1, 1)),), "gelu"), "`activation` must be"),
+    ],
+)
+def test_bad_networks_are_refused(arguments: tuple, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        MLPs(*arguments)
+
+
+def test_stacking_different_layers_is_refused() -> None:
+    wide = MLPPolicies((np.ones((1, 1, 2)),), (np.ones((1, 2)),))
+    with pytest.raises(ValueError, match="same layers"):
+        MLPPolicies.stack([two_policies(), wide])

@@ -1,0 +1,41 @@
+from dataclasses import replace
+
+import pytest
+
+from experts import RECIPES, recipe_for
+
+
+def test_registry_names_match() -> None:
+    assert all(name == family.base.name for name, family in RECIPES.items())
+    assert set(RECIPES) == {"ppo-fast", "td3-paper", "sac-paper"}
+
+
+def test_paper_settings() -> None:
+    cheetah = recipe_for("td3-paper", "ParamCheetah-v0")
+    assert (cheetah.hidden, cheetah.learning_rate, cheetah.target_tau) == ((256, 256), 1e-4, 0.01)
+    assert (cheetah.exploration, cheetah.exploration_steps) == (1.0, 100_000)
+    assert recipe_for("td3-paper", "ParamWalker-v0").batch_size == 512
+
+
+def test_families_have_their_own_settings() -> None:
+    assert recipe_for("ppo-fast", "ParamWalker-v0").hidden == (128, 128)
+    assert recipe_for("ppo-fast", "ParamCheetah-v0").hidden == (64, 64)
+
+
+def test_unknown_recipe() -> None:
+    with pytest.raises(ValueError, match=r"`recipe` must be one of \['ppo-fast', .*got 'dqn'"):
+        recipe_for("dqn", "ParamCheetah-v0")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"total_steps": 0}, "`total_steps` must be above 0, got 0"),
+        ({"discount": 1.0}, r"`discount` must be in \(0, 1\), got 1.0"),
+        ({"algorithm": "dqn"}, "`algorithm` must be ppo, td3 or sac, got 'dqn'"),
+        ({"warm_exploration": -1.0}, "`warm_exploration` must be above 0"),
+    ],
+)
+def test_bad_numbers_are_refused(change: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(recipe_for("ppo-fast", "ParamCheetah-v0"), **change)

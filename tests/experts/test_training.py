@@ -1,0 +1,120 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stable_baselines3 import PPO
+
+from experts import load_expert, save_expert
+from experts.sb3 import export, to_sb3, training_env
+from experts.training import train
+from param_envs import family_of
+from tests.experts.factories import ENV_ID, TINY
+
+FAMILY = family_of(ENV_ID)
+CONTEXT = FAMILY.context(speed=2.0)
+OFF_POLICY = replace(
+    TINY, n_envs=1, batch_size=8, learning_starts=10, total_steps=30, activation="relu"
+)
+RECIPES = {
+    "ppo": TINY,
+    "td3": replace(OFF_POLICY, algorithm="td3", orthogonal=True, exploration_steps=20),
+    "sac": replace(OFF_POLICY, algorithm="sac"),
+}
+
+
+@pytest.fixture(scope="module")
+def trained() -> dict:
+    return {
+        name: train(FAMILY, CONTEXT, reward="track", recipe=recipe, seed=0)
+        for name, recipe in RECIPES.items()
+    }
+
+
+@pytest.mark.parametrize("algorithm", RECIPES)
+def test_sb3_predictions_equal_the_experts(trained: dict, algorithm: str, tmp_path: Path) -> None:
+    expert = load_expert(save_expert(trained[algorithm], tmp_path))
+    model = to_sb3(expert)
+    observations = np.random.default_rng(0).normal(0, 3, (64, FAMILY.observation_size))
+    predicted, _ = model.predict(observations, deterministic=True)
+    np.testing.assert_allclose(predicted, expert.policy.act(observations[None])[0], atol=2e-6)
+    assert type(model).__name__.lower() == algorithm
+
+
+@pytest.mark.parametrize("algorithm", RECIPES)
+def test_export_of_an_exported_model_is_the_same_policy(trained: dict, algorithm: str) -> None:
+    expert = trained[algorithm]
+    again = export(to_sb3(expert), None, expert.record)
+    observations = np.random.default_rng(1).normal(0, 3, (1, 64, FAMILY.observation_size))
+    np.testing.assert_allclose(
+        again.policy.act(observations), expert.policy.act(observations), atol=2e-6
+    )
+    inputs = observations
+    if algorithm != "ppo":
+        inputs = np.concatenate([observations, np.zeros((1, 64, FAMILY.action_size))], axis=-1)
+    np.testing.assert_allclose(
+        again.critic.apply(inputs), expert.critic.apply(inputs), rtol=1e-4, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("algorithm", RECIPES)
+def test_manifest_tells_how_it_was_made(trained: dict, algorithm: str) -> None:
+    record = trained[algorithm].record
+    assert record["context"] == {"speed": 2.0, "torso": 0.5}
+    assert record["hyperparameters"]["learning_rate"] == TINY.learning_rate
+    assert record["steps"] >= RECIPES[algorithm].total_steps
+    assert record["evaluation"]["episodes"] == 10
+    assert {"return_mean", "return_min", "velocity_mean"} <= set(record["evaluation"])
+    assert {"mujoco", "torch", "stable-baselines3"} <= set(record["versions"])
+    assert record["warm_start"] is None
+
+
+def test_same_seed_same_expert(trained: dict) -> None:
+    again = train(FAMILY, CONTEXT, reward="track", recipe=TINY, seed=0)
+    other = train(FAMILY, CONTEXT, reward="track", recipe=TINY, seed=1)
+    np.testing.assert_array_equal(again.policy.weights[0], trained["ppo"].policy.weights[0])
+    assert (other.policy.weights[0] != again.policy.weights[0]).any()
+
+
+def test_warm_start_begins_where_the_neighbour_ended(trained: dict) -> None:
+    still = replace(TINY, learning_rate=1e-12, final_learning_rate=1e-12)
+    neighbour = trained["ppo"]
+    expert = train(
+        FAMILY,
+        FAMILY.context(speed=2.5),
+        reward="track",
+        recipe=still,
+        seed=0,
+        warm_start=neighbour,
+    )
+    np.testing.assert_allclose(expert.policy.weights[0], neighbour.policy.weights[0], atol=1e-6)
+    np.testing.assert_allclose(expert.policy.mean, neighbour.policy.mean, atol=1e-2)
+    assert expert.record["warm_start"] == "speed=2_torso=0.5"
+
+
+def test_warm_start_needs_the_same_layers(trained: dict) -> None:
+    with pytest.raises(ValueError, match=r"must have hidden layers \(16,\) \(tanh\), got \(8,\)"):
+        train(
+            FAMILY,
+            CONTEXT,
+            reward="track",
+            recipe=replace(TINY, hidden=(16,)),
+            seed=0,
+            warm_start=trained["ppo"],
+        )
+    with pytest.raises(ValueError, match="warm starts need a PPO recipe"):
+        train(
+            FAMILY,
+            CONTEXT,
+            reward="track",
+            recipe=RECIPES["sac"],
+            seed=0,
+            warm_start=trained["ppo"],
+        )
+
+
+def test_clipping_policies_cannot_be_exported() -> None:
+    environment, _ = training_env(FAMILY, CONTEXT, "track", 2)
+    model = PPO("MlpPolicy", environment, device="cpu")
+    with pytest.raises(ValueError, match="PPO with SquashedGaussianPolicy, got PPO with ActorC"):
+        export(model, None, {})

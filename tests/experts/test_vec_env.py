@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from stable_baselines3.common.env_checker import check_env
+
+from experts.vec_env import ParamVecEnv
+from param_envs import FAMILIES, ParamEnv, ParamVectorEnv, family_of
+
+
+def make(n: int = 3, **kwargs: object) -> ParamVectorEnv:
+    family = family_of("ParamCheetah-v0")
+    return ParamVectorEnv(family, n, autoreset_mode="SameStep", n_threads=1, **kwargs)
+
+
+def test_observations_are_not_copied() -> None:
+    env = make()
+    handed = []
+    step = env.step
+
+    def spy(actions: np.ndarray) -> tuple:
+        result = step(actions)
+        handed.append(result[0])
+        return result
+
+    env.step = spy  # type: ignore[method-assign]
+    wrapped = ParamVecEnv(env)
+    wrapped.reset()
+    observation, *_ = wrapped.step(np.zeros((3, 6), np.float32))
+    assert observation is handed[0]
+
+
+def test_ended_episodes_follow_sb3() -> None:
+    wrapped = ParamVecEnv(make(speed=[1.0, 2.0, 3.0], max_episode_steps=5))
+    reference = make(speed=[1.0, 2.0, 3.0], max_episode_steps=6)
+    wrapped.seed(7)
+    np.testing.assert_array_equal(wrapped.reset(), reference.reset(seed=7)[0])
+    actions = np.full((3, 6), 0.3, np.float32)
+    for t in range(5):
+        observation, _, done, infos = wrapped.step(actions)
+        expected, *_ = reference.step(actions)
+        assert done.all() == (t == 4)
+    for i, info in enumerate(infos):
+        np.testing.assert_array_equal(info["terminal_observation"], expected[i])
+        assert info["TimeLimit.truncated"] is True
+        assert info["context"]["speed"] == i + 1.0
+    assert (observation != expected).any()
+
+
+def test_failures_are_not_time_limits() -> None:
+    family = family_of("ParamAnt-v0")
+    env = ParamVectorEnv(family, 2, autoreset_mode="SameStep", n_threads=1)
+    wrapped = ParamVecEnv(env)
+    wrapped.reset()
+    simulation = env.simulation
+    qpos, qvel = simulation.state.qpos.copy(), simulation.state.qvel.copy()
+    qpos[0, 2] = 3.0
+    simulation.place(np.arange(2), qpos, qvel)
+    _, _, done, infos = wrapped.step(np.zeros((2, 8), np.float32))
+    assert done.tolist() == [True, False]
+    assert infos[0]["TimeLimit.truncated"] is False
+    assert infos[1] == {}
+
+
+def test_other_autoreset_modes_are_refused() -> None:
+    env = ParamVectorEnv(family_of("ParamCheetah-v0"), 2)
+    with pytest.raises(ValueError, match="`env` must be made with autoreset_mode='SameStep'"):
+        ParamVecEnv(env)
+
+
+def test_step_needs_actions_first() -> None:
+    with pytest.raises(RuntimeError, match="step_async"):
+        ParamVecEnv(make()).step_wait()
+
+
+def test_attributes_and_methods() -> None:
+    wrapped = ParamVecEnv(make())
+    assert wrapped.get_attr("reward_mode") == ["track"] * 3
+    assert wrapped.get_attr("reward_mode", indices=[0]) == ["track"]
+    wrapped.set_attr("max_episode_steps", 9)
+    assert wrapped.env.max_episode_steps == 9
+    with pytest.raises(ValueError, match="`indices` must be all 3 slots"):
+        wrapped.set_attr("max_episode_steps", 9, indices=[1])
+    assert wrapped.env_is_wrapped(object) == [False] * 3
+
+
+@pytest.mark.parametrize("env_id", FAMILIES)
+def test_sb3_accepts_every_family(env_id: str) -> None:
+    check_env(ParamEnv(family_of(env_id)), warn=True, skip_render_check=True)
