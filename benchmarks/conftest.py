@@ -1,0 +1,114 @@
+"""`pytest benchmarks/`: every claim about speed as a ratio of two things timed in the same run.
+
+Absolute times depend on the machine and on what else runs on it; so each benchmark times the
+library and its reference in turn, in many short rounds, and compares the best round of each, which
+other processes disturbed least. With `--quick` it runs briefly, checks that the results are right,
+and judges no speed.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--quick", action="store_true", help="few short rounds, results checked, speed not judged"
+    )
+
+
+@pytest.fixture(scope="session")
+def quick(request: pytest.FixtureRequest) -> bool:
+    """Whether speed is not judged."""
+    return bool(request.config.getoption("--quick"))
+
+
+@pytest.fixture(scope="session")
+def n_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass
+class Comparison:
+    """Times a subject and its reference in turn.
+
+    Attributes:
+        benchmark: pytest-benchmark's fixture, which keeps the subject's times.
+        quick: whether speed is not judged.
+        reference_times: seconds of the reference, a round each.
+    """
+
+    benchmark: Any
+    quick: bool
+    reference_times: list[float] = field(default_factory=list)
+
+    def measure(
+        self,
+        subject: Callable[[], Any],
+        reference: Callable[[], Any],
+        *,
+        rounds: int,
+        prepare: Callable[[], Any] | None = None,
+        prepare_reference: Callable[[], Any] | None = None,
+    ) -> None:
+        """Runs both once to warm up and then `rounds` times (3 if quick), alternating.
+
+        Args:
+            subject: what is claimed to be fast.
+            reference: what it is compared with.
+            rounds: timed runs of each.
+            prepare: called before each run of the subject, untimed.
+            prepare_reference: called before each run of the reference, untimed.
+        """
+
+        def setup() -> None:
+            if prepare_reference is not None:
+                prepare_reference()
+            start = time.perf_counter()
+            reference()
+            self.reference_times.append(time.perf_counter() - start)
+            if prepare is not None:
+                prepare()
+
+        rounds = 3 if self.quick else rounds
+        self.benchmark.pedantic(subject, setup=setup, rounds=rounds, warmup_rounds=1)
+        del self.reference_times[0]
+
+    @property
+    def seconds(self) -> float:
+        """Time of the subject's best round."""
+        return float(self.benchmark.stats.stats.min)
+
+    @property
+    def reference_seconds(self) -> float:
+        """Time of the reference's best round."""
+        return min(self.reference_times)
+
+    @property
+    def speedup(self) -> float:
+        """How many times the reference's time is the subject's."""
+        return self.reference_seconds / self.seconds
+
+    def record(self, **numbers: float) -> None:
+        """Shows numbers, and keeps them in the benchmark's record."""
+        self.benchmark.extra_info.update(numbers)
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+        print(f"\n{self.benchmark.name}: {shown}")
+
+    def require(self, condition: bool, claim: str) -> None:
+        """Fails unless the claim holds; with `--quick` claims are not judged."""
+        if not self.quick:
+            assert condition, f"{claim}; measured {self.benchmark.extra_info}"
+
+
+@pytest.fixture
+def comparison(benchmark: Any, quick: bool) -> Comparison:
+    """A comparison whose subject pytest-benchmark records."""
+    return Comparison(benchmark, quick)
