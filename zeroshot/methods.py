@@ -109,7 +109,7 @@ def _imported(path: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is not None and f"{module_name}.".startswith(f"{error.name}."):
             raise ValueError(f"{path!r}: there is no module {error.name!r}") from error
-        raise
+        raise ValueError(f"{path!r} needs the module {error.name!r}: {error}") from error
     try:
         return attrgetter(attribute)(module)
     except AttributeError as error:

@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, Generic, TypeVar
@@ -49,17 +50,14 @@ def perform_all(
         on_progress: told which fraction of a piece is done, in this process.
 
     Raises:
-        WorkerFailed: if a piece raises in a worker, or a worker is killed; names the piece.
+        WorkerFailed: if a piece raises, or its process is killed; names the piece.
         ValueError: if `n_workers` is below 1.
     """
     if n_workers < 1:
         raise ValueError(f"`n_workers` must be at least 1, got {n_workers}")
     n_workers = min(n_workers, len(pieces))
     if n_workers <= 1:
-        perform = prepare() if pieces else None
-        for piece in pieces:
-            assert perform is not None
-            yield piece, perform(piece, lambda fraction, piece=piece: on_progress(piece, fraction))  # type: ignore[misc]
+        yield from _perform_here(pieces, prepare, on_progress)
         return
     with _one_thread_each(max(1, (os.cpu_count() or 1) // n_workers)):
         workers: list[_Worker[Piece]] = [_Worker(prepare) for _ in range(n_workers)]
@@ -68,6 +66,21 @@ def perform_all(
     finally:
         for worker in workers:
             worker.stop()
+
+
+def _perform_here(
+    pieces: Sequence[Piece],
+    prepare: Callable[[], Perform[Piece, Result]],
+    on_progress: Callable[[Piece, float], None],
+) -> Iterator[tuple[Piece, Result]]:
+    perform: Perform[Piece, Result] | None = None
+    for piece in pieces:
+        try:
+            perform = perform or prepare()
+            result = perform(piece, partial(on_progress, piece))
+        except Exception as error:
+            raise WorkerFailed(f"{piece} failed:\n{traceback.format_exc()}") from error
+        yield piece, result
 
 
 def _distribute(

@@ -1,7 +1,7 @@
 """A suite of a few short cheetah episodes, experts with made-up weights, and a user's method."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -131,13 +131,16 @@ def zoo(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def user_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def user_module(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
     """Import path of a module of the user's own, in a folder of its own."""
-    folder = tmp_path / "mypkg"
+    parent = tmp_path_factory.mktemp("user")
+    folder = parent / "mypkg"
     folder.mkdir()
     (folder / "__init__.py").write_text("")
     (folder / "mymodule.py").write_text(USER_METHOD)
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.syspath_prepend(str(parent))
     yield "mypkg.mymodule"
     for name in [name for name in sys.modules if name.split(".")[0] == "mypkg"]:
         del sys.modules[name]
