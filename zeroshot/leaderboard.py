@@ -17,7 +17,7 @@ def leaderboard(summary: Mapping[str, Any]) -> Table:
     seeds = len(summary["seeds"])
     partial = "" if summary["complete"] else ", unfinished"
     table = Table(
-        title=f"{summary['suite']} v{summary['suite_version']}: zero-shot return on "
+        title=f"{summary['suite']} v{summary['suite_version']}: return on "
         f"{summary['n_test']} held-out contexts x {summary['episodes']} episodes x "
         f"{seeds} split{'s' if seeds != 1 else ''}{partial}",
         caption="score: interquartile mean, 0 = best single training expert, 1 = each context's "

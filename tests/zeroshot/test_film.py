@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+from param_envs import Family, family_of
+from zeroshot.cli import main
+from zeroshot.film import film, generate, parse_context
+from zeroshot.references import ConstantPolicies
+from zeroshot.run import experts_of
+from zeroshot.suites import SUITES, Suite
+
+
+@pytest.fixture
+def cheetah() -> Family:
+    return family_of("ParamCheetah-v0")
+
+
+@pytest.mark.parametrize(("suffix", "n_frames"), [(".gif", 5), (".mp4", 20)])
+def test_a_film_can_be_decoded_and_moves(
+    cheetah: Family, tmp_path: Path, suffix: str, n_frames: int
+) -> None:
+    path = tmp_path / "new" / f"film{suffix}"
+    said = film(
+        cheetah,
+        ConstantPolicies([1.0, -1.0, 1.0, -1.0, 1.0, -1.0]),
+        cheetah.context(speed=3.3, torso=0.61),
+        path,
+        reward="track",
+        n_steps=20,
+        size=(96, 64),
+    )
+    frames = iio.imread(path)
+    assert frames.shape == (n_frames, 64, 96, 3) and said["frames"] == n_frames
+    assert said["seconds"] == pytest.approx(0.2)
+    assert np.abs(frames[-1].astype(float) - frames[0]).mean() > 1.0
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_command_films_a_context_between_grid_points(
+    suite: Suite,
+    zoo: Path,
+    user_module: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(SUITES, "tiny", suite)
+    path = tmp_path / "film.gif"
+    words = ["film", "tiny", "--method", f"{user_module}:Mean", "--context", "speed=3.3"]
+    words += ["torso=0.6", "--zoo", str(zoo), "--steps", "8", "--width", "64", "--height", "48"]
+    assert main([*words, "--out", str(path)]) == 0
+    assert iio.imread(path).shape == (2, 48, 64, 3)
+    assert str(path) in capsys.readouterr().out
+
+
+def test_the_filmed_contexts_own_expert_is_left_out(
+    suite: Suite, zoo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    class Spy:
+        def fit(self, data, *, seed, progress=None):  # type: ignore[no-untyped-def]
+            seen.append(data.contexts)
+            return self
+
+        def policies(self, contexts):  # type: ignore[no-untyped-def]
+            return ConstantPolicies([0.0] * 6)
+
+    monkeypatch.setattr("zeroshot.film.make_method", lambda name: Spy())
+    experts = experts_of(suite, zoo)
+    generate(suite, experts, "spy", suite.contexts[2])
+    generate(suite, experts, "spy", suite.family.context(speed=2.5))
+    assert seen[0] == suite.contexts[:2] + suite.contexts[3:]
+    assert seen[1] == suite.contexts
+
+
+def test_contexts_from_words(cheetah: Family) -> None:
+    assert parse_context(cheetah, ["speed=-3.5"]) == cheetah.context(speed=-3.5)
+    assert parse_context(cheetah, ["torso=0.4", "speed=1e0"]) == cheetah.context(speed=1, torso=0.4)
+    for words, text in (
+        (["speed"], "must be feature=value once a feature, got 'speed'"),
+        (["speed=1", "speed=2"], "once a feature, got 'speed=2'"),
+        (["speed=nan"], r"`speed` must be in \[-10, 10\] without 0"),
+        (["speed="], "`speed` must be a number in"),
+        (["mass=1"], "unknown feature `mass`"),
+        (["mass=x"], "`mass` must be a number of the family"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            parse_context(cheetah, words)

@@ -1,0 +1,94 @@
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from zeroshot.leaderboard import leaderboard, print_leaderboard
+from zeroshot.summary import cells, summarise_methods
+
+
+def rows_of(method: str, returns: dict[tuple[int, float], tuple[float, ...]], **also: Any) -> Any:
+    """Rows with an expert's return of 100 for speed 1, 200 for speed 2 and 400 for speed 3."""
+    expert = {1.0: 100.0, 2.0: 200.0, 3.0: 400.0}
+    return [
+        {
+            "method": method,
+            "kind": "reference" if method == "best-single" else "method",
+            "seed": seed,
+            "context": {"speed": speed, "torso": 0.5},
+            "split": "test",
+            "episode": episode,
+            "return": value,
+            "expert_return": expert[speed],
+            "fit_seconds": 10.0 * (seed + 1),
+            **also,
+        }
+        for (seed, speed), values in returns.items()
+        for episode, value in enumerate(values)
+    ]
+
+
+BLIND = rows_of(
+    "best-single", {(0, 1.0): (50, 50), (0, 2.0): (0, 0), (1, 3.0): (0, 0), (1, 2.0): (0, 0)}
+)
+MINE = rows_of(
+    "mine", {(0, 1.0): (50, 100), (0, 2.0): (200, 200), (1, 3.0): (200, 200), (1, 2.0): (0, 200)}
+)
+
+
+def test_a_summary_by_hand() -> None:
+    found = summarise_methods(BLIND + MINE)
+    assert list(found) == ["mine", "best-single"], "best score first"
+    mine = found["mine"]
+    assert set(mine) == {"kind", "return", "ratio", "score", "ci", "fit_seconds"}
+    assert mine["kind"] == "method" and found["best-single"]["kind"] == "reference"
+    assert mine["return"] == pytest.approx((75 + 200 + 200 + 100) / 4)
+    assert mine["ratio"] == pytest.approx((75 + 200 + 200 + 100) / (100 + 200 + 400 + 200))
+    # scores of the cells: 0.5, 1, 0.5, 0.5; the middle half of four values is two of them
+    assert mine["score"] == pytest.approx(0.5)
+    low, high = mine["ci"]
+    assert low == pytest.approx(0.5) and 0.5 <= high <= 0.75
+    assert mine["fit_seconds"] == 15.0
+    assert found["best-single"]["score"] == 0.0 and found["best-single"]["ci"] == [0.0, 0.0]
+
+
+def test_training_rows_do_not_count() -> None:
+    train = rows_of("mine", {(0, 3.0): (0, 0)}, split="train")
+    assert summarise_methods(BLIND + MINE + train) == summarise_methods(BLIND + MINE)
+    assert cells(train, split="train") == {"mine": {(0, (3.0, 0.5)): (0.0, 400.0)}}
+
+
+def test_scores_wait_for_the_blind_row() -> None:
+    alone = summarise_methods(MINE)["mine"]
+    assert alone["score"] is None and alone["ci"] == [None, None]
+    half = [row for row in BLIND if row["seed"] == 0]
+    assert summarise_methods(half + MINE)["mine"]["score"] == pytest.approx(0.75)
+
+
+def test_nothing_finished_is_no_method() -> None:
+    assert summarise_methods([]) == {}
+
+
+def test_the_leaderboard_says_what_was_played_and_what_was_reached() -> None:
+    summary = {
+        "suite": "tiny",
+        "suite_version": 1,
+        "methods": {**summarise_methods(BLIND + MINE), "odd": summarise_methods(MINE)["mine"]},
+        "complete": False,
+        "seeds": [0, 1],
+        "n_test": 2,
+        "episodes": 2,
+    }
+    stream = io.StringIO()
+    print_leaderboard(summary, Console(file=stream))
+    text = stream.getvalue()
+    assert "2 held-out contexts x 2 episodes x 2 splits, unfinished" in text
+    (line,) = [line for line in text.splitlines() if "mine" in line]
+    cells_shown = [cell.strip() for cell in line.strip("│").split("│")]
+    assert cells_shown[:5] == ["mine", "method", "143.8", "0.639", "0.500"]
+    assert cells_shown[-1] == "15.0"
+    (unscored,) = [line for line in text.splitlines() if "odd" in line]
+    assert "[-, -]" in unscored
+    assert "\x1b" not in text and max(map(len, text.splitlines())) <= 100
+    assert leaderboard(summary).row_count == 3
