@@ -114,6 +114,7 @@ def build(
     recipe: Recipe,
     directory: Path,
     anchors: Sequence[Mapping[str, float]] = (),
+    anchor_zoo: Path | None = None,
     workers: int = 2,
     seed: int = 0,
     on_progress: Callable[[BuildProgress], None] | None = None,
@@ -131,20 +132,25 @@ def build(
         directory: where experts are written, each as soon as it is done.
         anchors: contexts trained from scratch; all others are then chained to them by warm starts.
             Without anchors, all are independent.
+        anchor_zoo: folder of experts of the same family (of another reward, say) from which the
+            anchors are warm-started in their turn, each from the expert of its own context.
         workers: processes, each on one thread.
         seed: of the build; expert i trains with seed + i.
         on_progress: called about twice a second.
 
     Raises:
-        ValueError: for a number of workers below 1, or an anchor that is not among the contexts.
+        ValueError: for a number of workers below 1, an anchor that is not among the contexts or
+            has no expert in `anchor_zoo`, or an `anchor_zoo` without anchors.
         BuildError: at the end, if experts failed; names them and why.
     """
     if workers < 1:
         raise ValueError(f"`workers` must be at least 1, got {workers}")
     jobs = plan(family, contexts, anchors=anchors)
+    warm = _warm_manifests(jobs, directory, anchor_zoo)
+    _discard_torn_writes(directory)
     seeds = {context: seed + i for i, context in enumerate(contexts)}
     todo = [job for job in jobs if not _is_finished(directory, job.context)]
-    board = _Board(jobs=jobs, todo=todo, recipe=recipe)
+    board = _Board(jobs=jobs, todo=todo, recipe=recipe, warm=warm)
     if not todo:
         board.report(on_progress)
         return
@@ -178,8 +184,8 @@ def _run(
 ) -> None:
     while board.pending or board.futures:
         for job in board.ready(directory):
-            warm = None if job.warm_from is None else _manifest(directory, job.warm_from)
             arguments = (family.env_id, job.context, reward, recipe, directory)
+            warm = board.warm.get(job.context)
             future = pool.submit(_train_one, *arguments, seeds[job.context], warm)
             board.futures[future] = job
         done, _ = wait(board.futures, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
@@ -194,6 +200,7 @@ class _Board:
     jobs: list[Job]
     todo: list[Job]
     recipe: Recipe
+    warm: Mapping[Context, Path]
     pending: list[Job] = field(init=False)
     futures: dict[Future[None], Job] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
@@ -229,7 +236,7 @@ class _Board:
             self.errors[name] = f"{type(error).__name__}: {error}"
 
     def _planned(self, job: Job) -> int:
-        return self.recipe.total_steps if job.warm_from is None else self.recipe.warm_steps
+        return self.recipe.warm_steps if job.context in self.warm else self.recipe.total_steps
 
     def report(self, on_progress: Callable[[BuildProgress], None] | None) -> None:
         """Tells `on_progress` where the build stands."""
@@ -290,6 +297,27 @@ def _train_one(
         on_steps=report,
     )
     save_expert(expert, directory)
+
+
+def _warm_manifests(
+    jobs: Sequence[Job], directory: Path, anchor_zoo: Path | None
+) -> dict[Context, Path]:
+    warm = {job.context: _manifest(directory, job.warm_from) for job in jobs if job.warm_from}
+    if anchor_zoo is None:
+        return warm
+    if not warm:
+        raise ValueError(f"`anchor_zoo` must come with `anchors`, got {anchor_zoo} alone")
+    for job in jobs:
+        if job.warm_from is None:
+            warm[job.context] = _manifest(anchor_zoo, job.context)
+            if not warm[job.context].exists():
+                raise ValueError(f"`anchor_zoo` must have {warm[job.context]}, it is absent")
+    return warm
+
+
+def _discard_torn_writes(directory: Path) -> None:
+    for part in directory.glob(".*.part"):
+        part.unlink(missing_ok=True)
 
 
 def _manifest(directory: Path, context: Context) -> Path:

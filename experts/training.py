@@ -90,7 +90,7 @@ def train(
         "hyperparameters": _plain(recipe),
         "seed": seed,
         "steps": int(model.num_timesteps),
-        "warm_start": None if warm_start is None else expert_name(warm_start.context),
+        "warm_start": None if warm_start is None else _parent(warm_start),
         "discount": recipe.discount,
         "curve": monitor.curve[-CURVE_POINTS:],
         "seconds": round(time.perf_counter() - started, 1),
@@ -141,6 +141,10 @@ def provenance() -> dict[str, Any]:
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
         "versions": {package: version(package) for package in packages},
     }
+
+
+def _parent(expert: Expert) -> dict[str, Any]:
+    return {"expert": expert_name(expert.context), "reward": expert.record["reward"]}
 
 
 def _commit() -> str:

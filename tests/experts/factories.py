@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def untrained(context: Mapping[str, float], *, seed: int = 0, **record: Any) -> 
     rng = np.random.default_rng(seed)
 
     def layers(*sizes: int) -> dict[str, Any]:
-        pairs = list(zip(sizes[:-1], sizes[1:], strict=True))
+        pairs = list(pairwise(sizes))
         return {
             "weights": tuple(rng.normal(0, 0.3, (1, i, o)).astype(np.float32) for i, o in pairs),
             "biases": tuple(rng.normal(0, 0.1, (1, o)).astype(np.float32) for _, o in pairs),

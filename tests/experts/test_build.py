@@ -55,13 +55,29 @@ def test_build_chains_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
     build(FAMILY, contexts, anchors=[{"speed": 2.0}], on_progress=reports.append, **arguments)
     experts = load_experts(tmp_path)
     assert experts.contexts == tuple(contexts)
-    assert [r["warm_start"] for r in experts.records] == [None, "speed=2_torso=0.5"]
+    parents = [record["warm_start"] for record in experts.records]
+    assert parents == [None, {"expert": "speed=2_torso=0.5", "reward": "track"}]
     assert reports[-1].finished == reports[-1].total == 2
     assert reports[-1].remaining_seconds == 0.0
 
     dates = [path.stat().st_mtime_ns for path in sorted(tmp_path.iterdir())]
     build(FAMILY, contexts, **arguments)
     assert [path.stat().st_mtime_ns for path in sorted(tmp_path.iterdir())] == dates
+
+
+def test_anchors_can_come_from_another_zoo(tmp_path: Path) -> None:
+    track, reach = tmp_path / "track", tmp_path / "reach"
+    build(FAMILY, CONTEXTS[3:4], reward="track", recipe=TINY, directory=track, workers=1)
+    arguments = {"reward": "reach", "recipe": TINY, "directory": reach, "anchor_zoo": track}
+    with pytest.raises(ValueError, match="`anchor_zoo` must come with `anchors`"):
+        build(FAMILY, CONTEXTS, **arguments)
+    with pytest.raises(ValueError, match=r"`anchor_zoo` must have .*speed=3_torso=0\.5\.json"):
+        build(FAMILY, CONTEXTS, anchors=[{"speed": 3.0}], **arguments)
+    build(FAMILY, CONTEXTS[3:], anchors=[{"speed": 2.0}], workers=1, **arguments)
+    records = {record["context"]["speed"]: record for record in load_experts(reach).records}
+    assert records[2.0]["warm_start"] == {"expert": "speed=2_torso=0.5", "reward": "track"}
+    assert records[2.0]["steps"] == TINY.warm_steps
+    assert records[3.0]["warm_start"] == {"expert": "speed=2_torso=0.5", "reward": "reach"}
 
 
 def test_one_failure_leaves_the_others(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from experts import MLPPolicies, MLPs
 
 
 def two_policies() -> MLPPolicies:
-    """Policy 0 doubles its input, policy 1 negates it, both with one hidden tanh unit in between."""
+    """Policy 0 doubles its input, policy 1 negates it; one hidden tanh unit lies between."""
     weights = (np.array([[[1.0]], [[1.0]]]), np.array([[[2.0]], [[-1.0]]]))
     return MLPPolicies(weights, (np.zeros((2, 1)), np.array([[0.0], [0.5]])))
 

@@ -24,7 +24,9 @@ def test_round_trip_is_exact(tmp_path: Path) -> None:
     assert manifest.name == "speed=2_torso=0.45.json"
     assert again.context == expert.context
     np.testing.assert_array_equal(again.policy.act(observations), expert.policy.act(observations))
-    np.testing.assert_array_equal(again.critic.apply(observations), expert.critic.apply(observations))
+    np.testing.assert_array_equal(
+        again.critic.apply(observations), expert.critic.apply(observations)
+    )
     np.testing.assert_array_equal(again.extras["log_std"], expert.extras["log_std"])
 
 
