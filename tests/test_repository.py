@@ -168,7 +168,9 @@ def test_constraints_pin_all_that_is_installed_with_them():
             seen.add(name)
             asked = importlib.metadata.requires(requirement.name) or []
             wanted.append([Requirement(line) for line in asked if "extra ==" not in line])
-    assert seen <= set(pinned)
+    # What builds of torch for a GPU bring along is pinned by torch itself.
+    accelerated = {name for name in seen if name.startswith(("nvidia-", "cuda-", "triton"))}
+    assert seen - accelerated <= set(pinned)
 
 
 def test_the_citation_has_the_version():
