@@ -164,9 +164,16 @@ class Film:
         _find_modules_here()
         make_method(self.method)  # a wrong name must not surface after the experts are loaded
         console = Console()
-        with console.status(f"fitting {self.method} on {suite.name}"):
-            experts = experts_of(suite, self.zoo)
-            policies = generate(suite, experts, self.method, context, seed=self.seed)
+        text = f"fitting {self.method} on {suite.name}"
+        with console.status(text) as status:
+            policies = generate(
+                suite,
+                experts_of(suite, self.zoo),
+                self.method,
+                context,
+                seed=self.seed,
+                progress=lambda fraction: status.update(f"{text}, {fraction:.0%}"),
+            )
         with console.status("filming"):
             shown = film(
                 suite.family,

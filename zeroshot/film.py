@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def generate(
     return make_method(method).fit(data, seed=seed, progress=progress).policies([context])
 
 
-def record(
+def play_frames(
     family: Family,
     policies: Policies,
     context: Context,
@@ -57,9 +57,10 @@ def record(
     seed: int,
     n_steps: int,
     size: tuple[int, int],
-    every: int = 1,
-) -> tuple[NDArray[np.uint8], float]:
-    """Plays one episode and returns its frames (n_frames, height, width, 3) and its return.
+    every: int,
+    show: Callable[[NDArray[np.uint8]], None],
+) -> float:
+    """Plays one episode, shows its frames (height, width, 3), and returns its return.
 
     Args:
         family: the family.
@@ -70,14 +71,15 @@ def record(
         n_steps: control steps to film; fewer where the episode ends earlier.
         size: width and height, pixels.
         every: control steps between frames.
+        show: called with every frame.
     """
     env = ParamEnv(family, reward=reward, render_mode="rgb_array", width=size[0], height=size[1])
-    frames, total = [], 0.0
+    total = 0.0
     try:
         observation, _ = env.reset(seed=seed, options={"context": context})
         for step in range(n_steps):
             if step % every == 0:
-                frames.append(np.asarray(env.render()))
+                show(np.asarray(env.render()))
             action = np.asarray(policies.act(observation[None, None])[0, 0], dtype=np.float32)
             observation, gained, terminated, truncated, _ = env.step(action)
             total += gained
@@ -85,7 +87,7 @@ def record(
                 break
     finally:
         env.close()
-    return np.stack(frames), total
+    return total
 
 
 def film(
@@ -116,25 +118,40 @@ def film(
         RuntimeError: if no off-screen renderer works; says what to install.
     """
     check_film(path, size=size, n_steps=n_steps)
-    import imageio.v3 as iio
+    import imageio.v2 as iio
 
-    n_steps = min(n_steps, family.max_episode_steps)
     fps = render_fps(family)
     every = max(1, round(fps / GIF_FPS)) if path.suffix == ".gif" else 1
-    frames, total = record(
-        family, policies, context, reward=reward, seed=seed, n_steps=n_steps, size=size, every=every
-    )
     options: dict[str, Any] = {"fps": fps, "codec": "libx264", "macro_block_size": 2}
     if path.suffix == ".gif":
         options = {"duration": 1000.0 * every / fps, "loop": 0}
+    n_frames = 0
+    writer: Any
+
+    def show(frame: NDArray[np.uint8]) -> None:
+        nonlocal n_frames
+        writer.append_data(frame)
+        n_frames += 1
+
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        iio.imwrite(temporary, frames, **options)
+        with iio.get_writer(temporary, **options) as writer:
+            total = play_frames(
+                family,
+                policies,
+                context,
+                reward=reward,
+                seed=seed,
+                n_steps=min(n_steps, family.max_episode_steps),
+                size=size,
+                every=every,
+                show=show,
+            )
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    return {"frames": len(frames), "seconds": len(frames) * every / fps, "return": total}
+    return {"frames": n_frames, "seconds": n_frames * every / fps, "return": total}
 
 
 def check_film(path: Path, *, size: tuple[int, int], n_steps: int) -> None:
