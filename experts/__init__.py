@@ -4,10 +4,12 @@ The names that need torch and Stable-Baselines3 (`build`, `train`, `to_sb3`, `Pa
 their own modules; what is re-exported here only needs NumPy and safetensors.
 """
 
-from experts.build import BuildError, BuildProgress, build
+from experts.build import build
 from experts.evaluation import Played, Policies, play
+from experts.jobs import BuildError, BuildProgress
 from experts.policy import MLPPolicies, MLPs
 from experts.recipes import RECIPES, Recipe, recipe_for
+from experts.repair import Repaired, repair, transfer_matrix
 from experts.rollouts import Rollouts, collect
 from experts.store import Expert, Experts, gather, load_expert, load_experts, save_expert, zoo_path
 
@@ -22,6 +24,7 @@ __all__ = [
     "Played",
     "Policies",
     "Recipe",
+    "Repaired",
     "Rollouts",
     "build",
     "collect",
@@ -30,6 +33,8 @@ __all__ = [
     "load_experts",
     "play",
     "recipe_for",
+    "repair",
     "save_expert",
+    "transfer_matrix",
     "zoo_path",
 ]

@@ -9,6 +9,7 @@ import pytest
 
 from experts import BuildError, BuildProgress, build, load_experts
 from experts.build import plan
+from experts.jobs import Job, manifest_path
 from param_envs import family_of
 from tests.experts.factories import ENV_ID, TINY
 
@@ -16,31 +17,40 @@ FAMILY = family_of(ENV_ID)
 CONTEXTS = [FAMILY.context(speed=s) for s in (-2.0, -1.0, 1.0, 2.0, 3.0)]
 
 
+HERE = Path("zoo")
+
+
+def parent(job: Job) -> str | None:
+    return None if job.warm_from is None else job.warm_from.stem
+
+
 def test_plan_without_anchors_is_independent() -> None:
-    jobs = plan(FAMILY, CONTEXTS)
+    jobs = plan(FAMILY, CONTEXTS, directory=HERE)
     assert [job.context for job in jobs] == CONTEXTS
     assert all(job.warm_from is None for job in jobs)
 
 
 def test_plan_chains_to_the_nearest_and_never_across_a_sign() -> None:
-    jobs = plan(FAMILY, CONTEXTS, anchors=[{"speed": 2.0}, {"speed": -1.0}])
-    parents = {job.context["speed"]: job.warm_from and job.warm_from["speed"] for job in jobs}
-    assert parents == {2.0: None, -1.0: None, 1.0: 2.0, 3.0: 2.0, -2.0: -1.0}
+    jobs = plan(FAMILY, CONTEXTS, directory=HERE, anchors=[{"speed": 2.0}, {"speed": -1.0}])
+    two, minus_one = "speed=2_torso=0.5", "speed=-1_torso=0.5"
+    parents = {job.context["speed"]: parent(job) for job in jobs}
+    assert parents == {2.0: None, -1.0: None, 1.0: two, 3.0: two, -2.0: minus_one}
 
 
 def test_plan_orders_parents_first() -> None:
     contexts = [FAMILY.context(speed=0.5 * k) for k in range(1, 21)]
-    jobs = plan(FAMILY, contexts, anchors=[{"speed": 4.0}])
+    jobs = plan(FAMILY, contexts, directory=HERE, anchors=[{"speed": 4.0}])
     seen = set()
     for job in jobs:
         assert job.warm_from is None or job.warm_from in seen
-        seen.add(job.context)
-    assert {job.context["speed"]: job.warm_from for job in jobs}[10.0]["speed"] == 9.5
+        seen.add(manifest_path(HERE, job.context))
+    assert len(seen) == 20
+    assert {job.context["speed"]: parent(job) for job in jobs}[10.0] == "speed=9.5_torso=0.5"
 
 
 def test_anchor_must_be_a_context() -> None:
     with pytest.raises(ValueError, match="`anchors` must be contexts of the build"):
-        plan(FAMILY, CONTEXTS, anchors=[{"speed": 7.0}])
+        plan(FAMILY, CONTEXTS, directory=HERE, anchors=[{"speed": 7.0}])
 
 
 def test_workers_must_be_positive(tmp_path: Path) -> None:
