@@ -51,7 +51,7 @@ def return_versus_context(
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, n_panels, sharey=True, squeeze=False)[0]
     test = [row for row in rows if row["split"] == "test"]
-    methods = list(dict.fromkeys(row["method"] for row in test if row["kind"] == "method"))
+    methods = sorted({row["method"] for row in test if row["kind"] == "method"})
     rng = np.random.default_rng(0)
     for panel, name in zip(axes, suite.features, strict=True):
         _panel(panel, test, methods, suite, name, expert_returns, rng)
