@@ -146,9 +146,10 @@ def _probes(family: Family, feature: Feature) -> list[Context]:
 
 def _play(family: Family, context: Context) -> tuple[Array, Array]:
     """Observations (n_steps + 1, n_starts, size), rewards (n_modes, n_steps, n_starts)."""
-    simulation = Simulation(family, [context] * _N_STARTS, reward=family.reward_modes[0])
+    contexts = [context] * _N_STARTS
+    simulation = Simulation(family, contexts, reward=family.reward_modes[0], n_threads=1)
     rngs = [np.random.default_rng(i) for i in range(_N_STARTS)]
-    simulation.restart(np.arange(_N_STARTS), [context] * _N_STARTS, rngs)
+    simulation.restart(np.arange(_N_STARTS), contexts, rngs)
     observations, rewards = [simulation.observation()], []
     for actions in _actions(family, _N_STARTS):
         transition = simulation.advance(actions)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import VectorEnv, VectorObservationWrapper
+from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
 from param_envs.env import ParamEnv
@@ -56,8 +56,11 @@ class ContextObservation(
         return np.concatenate([observation, encoded])
 
 
-class ContextVectorObservation(VectorObservationWrapper):
-    """Appends every slot's encoded context to a `ParamVectorEnv`'s observations."""
+class ContextVectorObservation(VectorWrapper):
+    """Appends every slot's encoded context to a `ParamVectorEnv`'s observations.
+
+    Works with every auto-reset mode; Gymnasium's `VectorObservationWrapper` refuses `SAME_STEP`.
+    """
 
     def __init__(
         self, env: VectorEnv[Any, Any, Any], features: Iterable[str] | None = None
@@ -79,6 +82,16 @@ class ContextVectorObservation(VectorObservationWrapper):
         self._features = _names(base.family, features)
         self.single_observation_space = _extended(base.family, self._features)
         self.observation_space = batch_space(self.single_observation_space, env.num_envs)
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[Any, dict[str, Any]]:
+        """Resets; see `ParamVectorEnv.reset`."""
+        observation, info = self.env.reset(seed=seed, options=options)  # type: ignore[arg-type]
+        return self.observations(observation), info
 
     def observations(self, observations: Array) -> Array:
         """Observations (num_envs, observation_size + encoded size)."""

@@ -99,7 +99,8 @@ def test_rewards(recording) -> None:
         elif name == "finger":  # spinning at 15 rad/s or faster
             ours = (outcome["velocity"] <= -15.0).astype(np.float64)
         elif name == "ant":  # forward + alive - control, at direction 0 our very reward
-            ours = transition.reward - outcome["x_velocity"] + speed
+            # Gymnasium's bonus ends where the ant has failed, that of the meta-RL lineage does not.
+            ours = transition.reward - outcome["x_velocity"] + speed - transition.terminated
         else:  # forward - 0.1 |action|², ours costs 0.05 |action|²
             action = golden["actions"][:, step].astype(np.float64)
             miss = np.abs(outcome["velocity"] - 1.5)

@@ -1,0 +1,292 @@
+"""The contract of the batched environment: slot i is a single environment, to the last bit."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.vector import AutoresetMode
+from gymnasium.wrappers.vector import RecordEpisodeStatistics
+
+from param_envs import ListSampler, ParamVectorEnv, UniformSampler, family_of
+from tests.param_envs.cases import ENV_IDS, actions, spread
+
+CHEETAH = family_of("ParamCheetah-v0")
+N = 5
+LIMIT = 12
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("env_id", ENV_IDS)
+def test_next_step_autoreset_equals_single_environments(env_id, n_threads) -> None:
+    family = family_of(env_id)
+    contexts = spread(family, N)
+    batched = ParamVectorEnv(
+        family, N, contexts=contexts, max_episode_steps=LIMIT, n_threads=n_threads
+    )
+    singles = [gym.make(env_id, max_episode_steps=LIMIT, **context) for context in contexts]
+    observation, info = batched.reset(seed=3)
+    for i, single in enumerate(singles):
+        assert_slot(i, observation, info, *single.reset(seed=3 + i))
+    ended = [False] * N
+    for action in actions(family, 2 * LIMIT + 3, N):
+        observation, reward, terminated, truncated, info = batched.step(action)
+        for i, single in enumerate(singles):
+            if ended[i]:
+                assert_slot(i, observation, info, *single.reset())
+                assert (reward[i], terminated[i], truncated[i]) == (0.0, False, False)
+                ended[i] = False
+                continue
+            mine = single.step(action[i])
+            assert_slot(i, observation, info, mine[0], mine[4])
+            assert (reward[i], terminated[i], truncated[i]) == mine[1:4]
+            ended[i] = bool(mine[2] or mine[3])
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("env_id", ENV_IDS)
+def test_same_step_autoreset_equals_single_environments(env_id, n_threads) -> None:
+    family = family_of(env_id)
+    contexts = spread(family, N)
+    batched = ParamVectorEnv(
+        family,
+        N,
+        contexts=contexts,
+        max_episode_steps=LIMIT,
+        n_threads=n_threads,
+        autoreset_mode=AutoresetMode.SAME_STEP,
+    )
+    singles = [gym.make(env_id, max_episode_steps=LIMIT, **context) for context in contexts]
+    batched.reset(seed=3)
+    for i, single in enumerate(singles):
+        single.reset(seed=3 + i)
+    n_ended = 0
+    for action in actions(family, 2 * LIMIT + 3, N):
+        observation, reward, terminated, truncated, info = batched.step(action)
+        for i, single in enumerate(singles):
+            mine = single.step(action[i])
+            assert (reward[i], terminated[i], truncated[i]) == mine[1:4]
+            if not (mine[2] or mine[3]):
+                assert_slot(i, observation, info, mine[0], mine[4])
+                assert not info.get("_final_obs", np.zeros(N, bool))[i]
+                continue
+            n_ended += 1
+            assert info["_final_obs"][i]
+            assert info["_final_info"][i]
+            final = dict(mine[4])
+            if mine[3]:  # a single environment leaves its time limit to a wrapper
+                final["truncation_reason"] = "time_limit"
+            np.testing.assert_array_equal(info["final_obs"][i], mine[0])
+            assert_slot(i, info["final_obs"], info["final_info"], mine[0], final)
+            assert_slot(i, observation, info, *single.reset())
+    assert n_ended >= 2 * N
+
+
+def assert_slot(i, observation, info, mine, my_info) -> None:
+    """Slot `i` of a batched observation and info equals a single environment's."""
+    np.testing.assert_array_equal(observation[i], mine)
+    assert {name: column[i] for name, column in info["context"].items()} == my_info["context"]
+    for name, value in my_info.items():
+        if name == "truncation_reason":
+            # The time limit of a single environment is a wrapper's, which gives no reason.
+            assert info[name][i] in (value, "time_limit")
+        elif name != "context":
+            assert info[name][i] == value, name
+
+
+@pytest.mark.parametrize("env_id", ENV_IDS)
+def test_api(env_id) -> None:
+    family = family_of(env_id)
+    env = gym.make_vec(env_id, num_envs=3)
+    assert isinstance(env, ParamVectorEnv)
+    observation, info = env.reset(seed=0)
+    assert observation.shape == (3, family.observation_size)
+    assert env.observation_space.contains(observation)
+    assert env.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+    keys = set(info)
+    observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+    assert set(info) == keys == {"context", "truncation_reason", *family.outcome_names}
+    assert env.observation_space.contains(observation)
+    assert reward.shape == terminated.shape == truncated.shape == (3,)
+    assert terminated.dtype == truncated.dtype == np.bool_
+    for name in family.outcome_names:
+        assert info[name].shape == (3,)
+    assert all(column.shape == (3,) for column in info["context"].values())
+    env.close()
+
+
+def test_what_a_step_returned_stays_as_it_was() -> None:
+    env = ParamVectorEnv(CHEETAH, 3, max_episode_steps=4)
+    kept = [env.reset(seed=0)]
+    copies = [kept[0][0].copy()]
+    for action in actions(CHEETAH, 6, 3):
+        kept.append(env.step(action))
+        copies.append(kept[-1][0].copy())
+    for result, copy in zip(kept, copies, strict=True):
+        np.testing.assert_array_equal(result[0], copy)
+    contexts = kept[0][1]["context"]
+    contexts["speed"][:] = 1.0
+    assert env.contexts[0]["speed"] == 10.0
+    assert env.step(np.zeros((3, 6)))[4]["context"]["speed"][0] == 10.0
+
+
+def test_features_are_numbers_or_arrays() -> None:
+    env = gym.make_vec("ParamCheetah-v0", num_envs=3, speed=2.0, torso=[0.3, 0.4, 0.5])
+    assert [context["torso"] for context in env.unwrapped.contexts] == [0.3, 0.4, 0.5]
+    assert {context["speed"] for context in env.unwrapped.contexts} == {2.0}
+
+
+def test_reset_options() -> None:
+    env = ParamVectorEnv(CHEETAH, 3)
+    start, _ = env.reset(seed=0)
+    _, info = env.reset(options={"context": {"torso": [0.3, 0.4, 0.5]}})
+    np.testing.assert_array_equal(info["context"]["torso"], [0.3, 0.4, 0.5])
+    _, info = env.reset(options={"context": [{"speed": 1}, {"speed": 2}, {"torso": 0.6}]})
+    np.testing.assert_array_equal(info["context"]["speed"], [1, 2, 10])
+    np.testing.assert_array_equal(info["context"]["torso"], [0.3, 0.4, 0.6])
+    before = env.simulation.observation()
+    mask = np.array([False, True, False])
+    after, info = env.reset(options={"reset_mask": mask, "context": {"torso": 0.7}})
+    np.testing.assert_array_equal(info["context"]["torso"], [0.3, 0.7, 0.6])
+    np.testing.assert_array_equal(after[~mask], before[~mask])
+    assert not np.array_equal(after[1], before[1])
+    again, _ = env.reset(seed=[0, None, 2], options={"context": {"speed": 10.0, "torso": 0.5}})
+    np.testing.assert_array_equal(again[[0, 2]], start[[0, 2]])
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+def test_the_sampler_survives_autoreset(mode) -> None:
+    env = gym.make_vec(
+        "ParamWalker-v0",
+        num_envs=3,
+        sampler=UniformSampler(family_of("ParamWalker-v0")),
+        max_episode_steps=2,
+        autoreset_mode=mode,
+    )
+    seen = [env.reset(seed=0)[1]["context"]]
+    for action in actions(family_of("ParamWalker-v0"), 6, 3):
+        seen.append(env.step(action)[4]["context"])
+    torsos = np.array([context["torso"] for context in seen])
+    assert len(np.unique(torsos[:, 0])) >= 3
+    # The body follows: what info says is what is stepped.
+    context = {name: float(column[0]) for name, column in seen[-1].items()}
+    assert env.unwrapped.contexts[0] == context
+    single = gym.make("ParamWalker-v0", sampler=UniformSampler(family_of("ParamWalker-v0")))
+    single.reset(seed=0)
+    assert single.reset()[1]["context"]["torso"] in torsos[:, 0]
+
+
+def test_without_autoreset_ended_slots_have_to_be_reset() -> None:
+    env = ParamVectorEnv(
+        CHEETAH, 3, max_episode_steps=5, autoreset_mode="Disabled", torso=[0.3, 0.4, 0.5]
+    )
+    env.reset(seed=0)
+    rest = np.zeros((3, 6), np.float32)
+    for _ in range(3):
+        env.step(rest)
+    env.reset(options={"reset_mask": np.array([True, False, False])})
+    for _ in range(2):
+        truncated = env.step(rest)[3]
+    np.testing.assert_array_equal(truncated, [False, True, True])
+    with pytest.raises(ValueError, match=r"slots \[1, 2\] have ended: reset them with"):
+        env.step(rest)
+    env.reset(options={"reset_mask": truncated})
+    np.testing.assert_array_equal(env.step(rest)[3], [False, False, False])
+
+
+def test_gymnasiums_statistics() -> None:
+    env = RecordEpisodeStatistics(gym.make_vec("ParamCheetah-v0", num_envs=3, max_episode_steps=4))
+    env.reset(seed=0)
+    total = np.zeros(3)
+    for action in actions(CHEETAH, 4, 3):
+        _, reward, _, _, info = env.step(action)
+        total += reward
+    np.testing.assert_array_equal(info["episode"]["l"], [4, 4, 4])
+    np.testing.assert_allclose(info["episode"]["r"], total)
+
+
+@pytest.mark.filterwarnings("ignore:.*unstable.*")
+@pytest.mark.parametrize("env_id", ENV_IDS)
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+def test_one_diverged_slot_leaves_the_others_alone(env_id, mode) -> None:
+    family = family_of(env_id)
+    env, calm = (ParamVectorEnv(family, 3, autoreset_mode=mode) for _ in range(2))
+    env.reset(seed=0)
+    calm.reset(seed=0)
+    state = env.simulation.state
+    env.simulation.place(np.array([1]), state.qpos[1:2], np.full((1, state.qvel.shape[1]), 9e5))
+    diverged_at = None
+    for step, action in enumerate(actions(family, 8, 3)):
+        observation, reward, _, truncated, info = env.step(0.3 * action)
+        expected = calm.step(0.3 * action)
+        np.testing.assert_array_equal(observation[[0, 2]], expected[0][[0, 2]])
+        np.testing.assert_array_equal(reward[[0, 2]], expected[1][[0, 2]])
+        assert np.isfinite(observation).all()
+        assert np.isfinite(reward).all()
+        if truncated[1] and diverged_at is None:
+            diverged_at = step
+            last = info["final_info"] if mode is AutoresetMode.SAME_STEP else info
+            assert last["truncation_reason"].tolist() == ["", "diverged", ""]
+    assert diverged_at is not None
+    assert not truncated[1]
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"num_envs": 0}, "`num_envs` must be at least 1, got 0"),
+        ({"torso": [0.3, 0.4]}, r"`torso` must be a number or have shape \(3,\), got \(2,\)"),
+        ({"torso": [0.3, 0.4, 0.9]}, "`torso` must be in"),
+        ({"mass": 1.0}, "unknown feature `mass`"),
+        ({"contexts": [{}]}, "`contexts` must hold 3 contexts, got 1"),
+        ({"contexts": [{}] * 3, "torso": 0.4}, r"either `contexts` or features, .* \['torso'\]"),
+        ({"autoreset_mode": "Never"}, "`autoreset_mode` must be one of .*'SameStep'.*'Never'"),
+        ({"max_episode_steps": -1}, "`max_episode_steps` must be at least 1, got -1"),
+        ({"reward": "run"}, "`reward` must be one of"),
+        ({"render_mode": "human"}, "`render_mode` must be None or 'rgb_array'"),
+    ],
+)
+def test_bad_arguments(kwargs, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        ParamVectorEnv(CHEETAH, **{"num_envs": 3, **kwargs})
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"options": {"mask": 1}}, r"keys \['context', 'reset_mask'\], got \['mask'\]"),
+        ({"options": {"reset_mask": [True]}}, r"`reset_mask` must be a boolean array \(3,\)"),
+        ({"options": {"reset_mask": np.zeros(3, bool)}}, "with a True in it"),
+        ({"options": {"reset_mask": np.ones(3)}}, "`reset_mask` must be a boolean array"),
+        ({"options": {"context": [{}]}}, "`context` must hold 3 contexts, got 1"),
+        ({"options": {"context": {"torso": [0.3]}}}, r"`torso` must be a number or have shape"),
+        ({"options": {"context": {"torso": 3}}}, "`torso` must be in"),
+        ({"seed": [1, 2]}, "`seed` must hold 3 seeds, got 2"),
+    ],
+)
+def test_bad_resets(kwargs, message) -> None:
+    env = ParamVectorEnv(CHEETAH, 3)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=message):
+        env.reset(**kwargs)
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (np.full((3, 6), np.nan), "`action` must be finite"),
+        (np.zeros((2, 6)), r"`action` must have shape \(3, 6\), got \(2, 6\)"),
+        (np.zeros(6), r"got \(6,\)"),
+    ],
+)
+def test_bad_actions(action, message) -> None:
+    env = ParamVectorEnv(CHEETAH, 3)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=message):
+        env.step(action)
+
+
+def test_a_list_sampler_gives_each_slot_a_draw_of_its_own() -> None:
+    contexts = [CHEETAH.context(speed=speed) for speed in (1, 2, 3, 4)]
+    env = ParamVectorEnv(CHEETAH, 8, sampler=ListSampler(contexts))
+    _, info = env.reset(seed=0)
+    assert len(set(info["context"]["speed"])) > 1
+    assert len(env.np_random) == 8
