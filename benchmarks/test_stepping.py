@@ -102,7 +102,7 @@ def test_batched_step_reaches_raw_mujoco(env_id, comparison, quick, n_cores):
     comparison.measure(
         lambda: run_batched(env, actions),
         lambda: raw.run(actions),
-        rounds=40,
+        rounds=25,
         prepare=restart,
         prepare_reference=lambda: raw.place(start.qpos, start.qvel),
     )
@@ -138,7 +138,7 @@ def test_batched_step_beats_envpool(comparison, quick, n_cores):
     comparison.measure(
         lambda: step_all(env),
         lambda: step_all(pool),
-        rounds=40,
+        rounds=25,
         prepare=lambda: env.reset(seed=0),
         prepare_reference=pool.reset,
     )
