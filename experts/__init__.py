@@ -9,9 +9,10 @@ from experts.evaluation import Played, Policies, play
 from experts.jobs import BuildError, BuildProgress
 from experts.policy import MLPPolicies, MLPs
 from experts.recipes import RECIPES, Recipe, recipe_for
-from experts.repair import Repaired, repair, transfer_matrix
+from experts.repair import Repaired, repair
 from experts.rollouts import Rollouts, collect
 from experts.store import Expert, Experts, gather, load_expert, load_experts, save_expert, zoo_path
+from experts.transfer import transfer_matrix
 
 __all__ = [
     "RECIPES",

@@ -7,21 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from experts.assessment import assess
-from experts.evaluation import play
 from experts.jobs import BuildProgress, Job, manifest_path, run_jobs
 from experts.policy import MLPPolicies
 from experts.recipes import Recipe
-from experts.store import Experts, load_expert, load_experts, save_expert
+from experts.store import load_expert, load_experts, save_expert
+from experts.transfer import transfer_matrix
 from param_envs import Context
 
 CANDIDATES = ".repair"
 """Folder within the zoo where candidates wait for all others; it makes a repair resumable."""
-SLOTS = 1600
-"""Environments stepped at once while experts are played in each other's contexts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,27 +34,6 @@ class Repaired:
     before: float
     after: float
     donor: Path
-
-
-def transfer_matrix(
-    policies: MLPPolicies, experts: Experts, *, n_episodes: int, seed: int
-) -> NDArray[np.float64]:
-    """Mean returns (n_policies, n_contexts) of every policy in every expert's context."""
-    n_contexts = len(experts)
-    rows = max(1, SLOTS // (n_contexts * n_episodes))
-    parts = []
-    for first in range(0, len(policies), rows):
-        ids = np.arange(first, min(first + rows, len(policies)))
-        played = play(
-            policies.select(np.repeat(ids, n_contexts)),
-            experts.family,
-            list(experts.contexts) * len(ids),
-            reward=experts.reward,
-            n_episodes=n_episodes,
-            seed=seed,
-        )
-        parts.append(played.returns.mean(axis=1).reshape(len(ids), n_contexts))
-    return np.concatenate(parts)
 
 
 def repair(
@@ -99,7 +73,7 @@ def repair(
     zoos = [(directory, own), *((path, load_experts(path)) for path in donors)]
     origins = [manifest_path(path, context) for path, zoo in zoos for context in zoo.contexts]
     policies = MLPPolicies.stack([zoo.policies for _, zoo in zoos])
-    returns = transfer_matrix(policies, own, n_episodes=n_episodes, seed=seed)
+    returns = transfer_matrix(own, policies, n_episodes=n_episodes, seed=seed)
     best = returns.argmax(axis=0)
     jobs = []
     for i, context in enumerate(own.contexts):

@@ -204,6 +204,8 @@ class Build:
             direction is trained from scratch.
         anchors: With --chain: the anchors instead, as feature=value words, commas between
             features: speed=4 speed=-4.
+        anchor_zoo: With --chain: a folder of experts, of another reward for instance, that the
+            anchors are warm-started from.
         seed: Of the build; expert i trains with seed + i.
     """
 
@@ -213,6 +215,7 @@ class Build:
     workers: int = 2
     chain: bool = False
     anchors: Annotated[tuple[str, ...], arg(metavar="FEATURE=VALUE ...")] = ()
+    anchor_zoo: ZooPath = None
     seed: int = 0
 
     def __call__(self) -> int:
@@ -226,6 +229,46 @@ class Build:
             workers=self.workers,
             chain=self.chain,
             anchors=self.anchors,
+            anchor_zoo=self.anchor_zoo,
+            seed=self.seed,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repair:
+    """Retrain every expert that another one beats in its own context; keep what is better.
+
+    Plays all experts in all contexts. One round; run it again until nothing is beaten.
+
+    Attributes:
+        suite: Name of the suite.
+        out: Folder of the experts, changed in place.
+        donors: Further folders of experts, of another reward for instance, that may lend one.
+        recipe: Recipe of the retraining: one of PPO, such as ppo-fast.
+        threshold: By how much another expert must be better, relative to the own return.
+        workers: Processes, each training one expert on one thread.
+        seed: Of the comparison and of the training.
+    """
+
+    suite: SuiteName
+    out: Path
+    donors: Annotated[tuple[Path, ...], arg(metavar="FOLDER ...")] = ()
+    recipe: str = "ppo-fast"
+    threshold: float = 0.02
+    workers: int = 2
+    seed: int = 0
+
+    def __call__(self) -> int:
+        """Repairs, with a progress line."""
+        from zeroshot.expert_commands import repair_experts
+
+        return repair_experts(
+            suite_of(self.suite),
+            out=self.out,
+            donors=self.donors,
+            recipe=self.recipe,
+            threshold=self.threshold,
+            workers=self.workers,
             seed=self.seed,
         )
 
@@ -251,13 +294,17 @@ class Show:
 
 @dataclass(frozen=True, kw_only=True)
 class ExpertCommands:
-    """Build or list experts.
+    """Build, repair or list experts.
 
     Attributes:
         command: What to do.
     """
 
-    command: Annotated[Build, subcommand("build")] | Annotated[Show, subcommand("show")]
+    command: (
+        Annotated[Build, subcommand("build")]
+        | Annotated[Repair, subcommand("repair")]
+        | Annotated[Show, subcommand("show")]
+    )
 
     def __call__(self) -> int:
         """Does it."""

@@ -1,8 +1,9 @@
-"""What `zeroshot experts build` and `zeroshot experts show` do."""
+"""What `zeroshot experts build`, `repair` and `show` do."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from experts import BuildProgress, build, recipe_for
+from experts import BuildProgress, build, recipe_for, repair
+from experts.store import expert_name
 from param_envs import Context
 from zeroshot.film import parse_context
 from zeroshot.leaderboard import print_table
@@ -40,6 +42,7 @@ def build_experts(
     workers: int,
     chain: bool,
     anchors: Sequence[str],
+    anchor_zoo: Path | None,
     seed: int,
 ) -> int:
     """Builds a suite's experts with a progress line; returns the exit code.
@@ -51,16 +54,87 @@ def build_experts(
         workers: processes.
         chain: warm-start from neighbours.
         anchors: contexts trained from scratch in a chained build, as feature=value words.
+        anchor_zoo: folder of experts that the anchors are warm-started from in their turn.
         seed: of the build.
 
     Raises:
         ValueError: for an unknown recipe, anchors without `chain`, or a bad number.
     """
-    if anchors and not chain:
-        raise ValueError("`anchors` must come with --chain")
+    if (anchors or anchor_zoo) and not chain:
+        raise ValueError("`anchors` and `anchor_zoo` must come with --chain")
     chosen = recipe_for(recipe, suite.env_id)
     given = [parse_context(suite.family, words.split(",")) for words in anchors]
     console = Console()
+    with _progress(console) as report:
+        build(
+            suite.family,
+            suite.contexts,
+            reward=suite.reward,
+            recipe=chosen,
+            directory=out,
+            anchors=(given or default_anchors(suite)) if chain else (),
+            anchor_zoo=anchor_zoo,
+            workers=workers,
+            seed=seed,
+            on_progress=report,
+        )
+    console.print(f"experts of {suite.name}: {out}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def repair_experts(
+    suite: Suite,
+    *,
+    out: Path,
+    donors: Sequence[Path],
+    recipe: str,
+    threshold: float,
+    workers: int,
+    seed: int,
+) -> int:
+    """Repairs a suite's experts once, with a progress line; returns the exit code.
+
+    Args:
+        suite: whose contexts the experts are for.
+        out: folder of the experts, changed in place.
+        donors: further folders of experts that may lend one.
+        recipe: name of the recipe.
+        threshold: by how much another expert must be better, relative to the own return.
+        workers: processes.
+        seed: of the comparison and the training.
+
+    Raises:
+        ValueError: for an unknown recipe, a damaged zoo, or a bad number.
+        FileNotFoundError: if a folder has no experts.
+    """
+    chosen = recipe_for(recipe, suite.env_id)
+    experts_of(suite, out)  # the folder must be the suite's
+    console = Console()
+    with _progress(console) as report:
+        said = repair(
+            out,
+            recipe=chosen,
+            donors=donors,
+            threshold=threshold,
+            workers=workers,
+            seed=seed,
+            on_progress=report,
+        )
+    for repaired in said:
+        kept = "" if repaired.after > repaired.before else " (turned down)"
+        name, donor = expert_name(repaired.context), repaired.donor
+        console.print(
+            f"{name}: {repaired.before:.1f} -> {repaired.after:.1f}{kept}, "
+            f"from {donor.parent.name}/{donor.stem}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    console.print(f"{len(said)} of {len(suite.contexts)} experts were beaten", highlight=False)
+    return 0
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Callable[[BuildProgress], None]]:
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -84,19 +158,7 @@ def build_experts(
                 said = progress.finished + progress.failed
                 console.print(_note(progress), highlight=False)
 
-        build(
-            suite.family,
-            suite.contexts,
-            reward=suite.reward,
-            recipe=chosen,
-            directory=out,
-            anchors=(given or default_anchors(suite)) if chain else (),
-            workers=workers,
-            seed=seed,
-            on_progress=report,
-        )
-    console.print(f"experts of {suite.name}: {out}", highlight=False, soft_wrap=True)
-    return 0
+        yield report
 
 
 def show_experts(suite: Suite, zoo: Path | None) -> int:

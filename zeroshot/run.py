@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from experts import Experts, load_experts, zoo_path
+from experts import Experts, load_experts, transfer_matrix, zoo_path
 from zeroshot.bench import Bench, method_named
 from zeroshot.methods import config_of
 from zeroshot.progress import Reporter, Silent
@@ -24,7 +24,6 @@ from zeroshot.references import reference_names
 from zeroshot.results import SUMMARY, ResultsFolder, Row, Unit, open_results, plain, unit_of
 from zeroshot.suites import Suite, suite_of
 from zeroshot.summary import summarise_methods
-from zeroshot.transfer import transfer_matrix
 from zeroshot.workers import perform_all
 
 TRANSFER = "transfer.npy"

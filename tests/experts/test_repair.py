@@ -14,10 +14,10 @@ STILL = replace(TINY, learning_rate=1e-12, final_learning_rate=1e-12)
 def test_transfer_matrix_has_own_returns_on_its_diagonal() -> None:
     found = [evaluated(untrained({"speed": s}, seed=i)) for i, s in enumerate((1.0, -2.0, 3.0))]
     experts = gather(found)
-    matrix = transfer_matrix(experts.policies, experts, n_episodes=2, seed=0)
+    matrix = transfer_matrix(experts, n_episodes=2, seed=0)
     assert matrix.shape == (3, 3)
     assert len(np.unique(matrix.round(6))) == 9
-    again = transfer_matrix(experts.policies.select([1]), experts, n_episodes=2, seed=0)
+    again = transfer_matrix(experts, experts.policies.select([1]), n_episodes=2, seed=0)
     assert again.shape == (1, 3)
 
 

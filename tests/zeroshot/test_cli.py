@@ -120,8 +120,9 @@ BAD_USAGE = [
     ),
     (
         ["experts", "build", "cheetah-speed", "--anchors", "speed=4", "--out", "{out}"],
-        "`anchors` must come with --chain",
+        "`anchors` and `anchor_zoo` must come with --chain",
     ),
+    (["experts", "repair", "cheetah-speed", "--out", "{out}"], "no experts in {out}"),
     (["experts", "show", "cheetah-speed", "--zoo", "{out}"], "no experts in {out}"),
 ]
 
@@ -157,7 +158,8 @@ def test_help_has_every_option_and_version_is_printed(capsys: pytest.CaptureFixt
     options = {
         "run": ["--methods", "--seeds", "--out", "--resume", "--workers", "--zoo", "--train-rows"],
         "film": ["--method", "--context", "--out", "--seed", "--steps", "--width", "--height"],
-        "experts build": ["--recipe", "--out", "--workers", "--chain", "--anchors", "--seed"],
+        "experts build": ["--recipe", "--out", "--workers", "--chain", "--anchors", "--anchor-zoo"],
+        "experts repair": ["--recipe", "--out", "--workers", "--donors", "--threshold", "--seed"],
         "suites": ["--json"],
     }
     for command, names in options.items():

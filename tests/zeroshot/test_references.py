@@ -4,11 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experts import load_experts
+from experts import load_experts, transfer_matrix
 from param_envs import family_of
 from zeroshot.references import REFERENCES, Training, reference_names
 from zeroshot.suites import Suite
-from zeroshot.transfer import transfer_matrix
 
 
 @pytest.fixture
