@@ -86,7 +86,7 @@ def train(
         "context": dict(context),
         "reward": reward,
         "algorithm": recipe.algorithm,
-        "recipe": recipe.name,
+        "recipe": recipe.name if warm_start is None else f"{recipe.name}-chained",
         "hyperparameters": _plain(recipe),
         "seed": seed,
         "steps": int(model.num_timesteps),

@@ -89,6 +89,7 @@ def test_warm_start_begins_where_the_neighbour_ended(trained: dict) -> None:
     )
     np.testing.assert_allclose(expert.policy.weights[0], neighbour.policy.weights[0], atol=1e-6)
     np.testing.assert_allclose(expert.policy.mean, neighbour.policy.mean, atol=1e-2)
+    assert expert.record["recipe"] == "tiny-chained"
     assert expert.record["warm_start"] == {"expert": "speed=2_torso=0.5", "reward": "track"}
 
 
