@@ -157,7 +157,8 @@ class Conditioned:
 
         Args:
             data: rollouts of the training contexts' experts.
-            seed: decides initial weights and minibatches; the same one gives the same weights.
+            seed: decides initial weights and minibatches; the same one gives the same weights, as
+                long as torch has the same number of threads.
             progress: called with the fraction done, in (0, 1].
 
         Raises:

@@ -76,6 +76,6 @@ def apply_layers(layers: Layers, inputs: Tensor) -> Tensor:
     return hidden
 
 
-def detached(layers: Layers) -> Layers:
-    """The same layers, through which no gradient flows."""
-    return [(weight.detach(), bias.detach()) for weight, bias in layers]
+def leading(layers: Layers, n: int) -> Layers:
+    """The layers of the first n networks."""
+    return [(weight[:n], bias[:n]) for weight, bias in layers]

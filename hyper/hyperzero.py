@@ -27,7 +27,7 @@ from experts import MLPPolicies, Rollouts
 from experts.descent import Schedule, descend
 from experts.embedding import Embedding, context_inputs
 from experts.minibatches import Minibatches, States, Transitions
-from hyper.generator import Layers, WeightHeads, apply_layers, detached
+from hyper.generator import Layers, WeightHeads, apply_layers, leading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,9 @@ class HyperZeroConfig:
         updates: gradient steps.
         batch_tasks: training contexts a minibatch, all of them if there are fewer.
         batch_states: states a context and minibatch, for the action term.
-        batch_transitions: transitions a context and minibatch, for the value and TD terms.
+        batch_critics: of those, contexts whose critics are generated too. The value and TD terms
+            are means over them: the same in expectation, and critics are half of the cost.
+        batch_transitions: transitions a critic and minibatch, for the value and TD terms.
     """
 
     embedding_sizes: tuple[int, ...] = (64, 128, 256)
@@ -65,10 +67,13 @@ class HyperZeroConfig:
     updates: int = 2000
     batch_tasks: int = 64
     batch_states: int = 128
-    batch_transitions: int = 32
+    batch_critics: int = 8
+    batch_transitions: int = 64
 
     def __post_init__(self) -> None:
-        for name in ("hidden_size", "updates", "batch_tasks", "batch_states", "batch_transitions"):
+        for name in ("hidden_size", "updates"):
+            _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
+        for name in ("batch_tasks", "batch_states", "batch_critics", "batch_transitions"):
             _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
         _require("n_blocks", self.n_blocks, self.n_blocks >= 0, "at least 0")
         sizes = self.embedding_sizes
@@ -102,6 +107,7 @@ class HyperZeroConfig:
             updates=updates,
             batch_tasks=32,
             batch_states=16,
+            batch_critics=32,
             batch_transitions=16,
         )
 
@@ -148,10 +154,13 @@ class HyperNetwork(nn.Module):
         """Layers of the critics of contexts (n, n_inputs); none if no critic is generated."""
         return self.value_heads(self.embedding(contexts)) if self.value_heads else []
 
-    def forward(self, contexts: Tensor) -> tuple[Layers, Layers]:
-        """Layers of the policies and of the critics of contexts (n, n_inputs)."""
+    def forward(self, contexts: Tensor, n_critics: int | None = None) -> tuple[Layers, Layers]:
+        """Layers of the policies of contexts (n, n_inputs), and of critics.
+
+        Critics are generated for the first `n_critics` contexts, by default for all of them.
+        """
         embeddings = self.embedding(contexts)
-        value = self.value_heads(embeddings) if self.value_heads else []
+        value = self.value_heads(embeddings[:n_critics]) if self.value_heads else []
         return self.policy_heads(embeddings), value
 
 
@@ -183,7 +192,7 @@ def td_loss(policy: Layers, value: Layers, batch: Transitions) -> Tensor:
     there is nothing to expect, so Q(s', ·) counts 0 there.
     """
     with torch.no_grad():
-        next_actions = actions_of(detached(policy), batch.next_observations)
+        next_actions = actions_of(policy, batch.next_observations)
     next_values = values_of(value, batch.next_observations, next_actions)
     return nn.functional.mse_loss(batch.rewards + batch.discounts * next_values, batch.values)
 
@@ -205,7 +214,8 @@ class HyperZero:
 
         Args:
             data: rollouts of the training contexts' experts.
-            seed: decides initial weights and minibatches; the same one gives the same weights.
+            seed: decides initial weights and minibatches; the same one gives the same weights, as
+                long as torch has the same number of threads.
             progress: called with the fraction done, in (0, 1].
 
         Raises:
@@ -236,16 +246,17 @@ class HyperZero:
 
         def draw_loss() -> Tensor:
             tasks = batches.tasks(config.batch_tasks, generator)
-            policy, value = network(contexts[tasks])
+            policy, value = network(contexts[tasks], config.batch_critics)
             states = batches.states(tasks, config.batch_states, generator)
             total = losses["action"] = action_loss(policy, states)
             if config.has_value:
+                tasks = tasks[: config.batch_critics]
                 batch = batches.transitions(tasks, config.batch_transitions, generator)
                 if config.value_weight > 0:
                     losses["value"] = value_loss(value, batch)
                     total = total + config.value_weight * losses["value"]
                 if config.td_weight > 0:
-                    losses["td"] = td_loss(policy, value, batch)
+                    losses["td"] = td_loss(leading(policy, len(tasks)), value, batch)
                     total = total + config.td_weight * losses["td"]
             return total
 

@@ -5,7 +5,7 @@ from hyper.generator import (
     LAST_LAYER_BOUND,
     WeightHeads,
     apply_layers,
-    detached,
+    leading,
 )
 
 SHAPES = [(5, 7), (7, 7), (7, 2)]
@@ -74,9 +74,12 @@ def test_grouped_by_task_equals_weights_generated_for_every_sample():
         torch.testing.assert_close(one, other)
 
 
-def test_detached_layers_pass_no_gradient():
-    layers = detached(heads()(normal(3, 4)))
-    assert not apply_layers(layers, normal(3, 6, 5)).requires_grad
+def test_leading_networks_are_those_of_the_first_embeddings():
+    network, embeddings, inputs = heads(), normal(3, 4), normal(3, 6, 5)
+    layers = network(embeddings)
+    outputs = apply_layers(leading(layers, 2), inputs[:2])
+    torch.testing.assert_close(outputs, apply_layers(layers, inputs)[:2])
+    assert outputs.shape == (2, 6, 2)
 
 
 def test_networks_of_different_tasks_do_not_mix():

@@ -107,6 +107,17 @@ def test_without_values_no_critic_is_generated(data):
         fitted.values(data.contexts[:1], np.zeros((1, 1, 17)), np.zeros((1, 1, 6)))
 
 
+def test_critics_of_some_contexts_are_those_of_all():
+    network = HyperNetwork(2, 17, 6, HyperZeroConfig(**SMALL), torch.Generator().manual_seed(0))
+    contexts = torch.tensor([[1.0, 0.2], [-1.0, 0.4], [1.0, 0.6]])
+    policy, value = network(contexts)
+    some_policy, some_value = network(contexts, 2)
+    torch.testing.assert_close(some_policy, policy)
+    for (some, _), (weight, _) in zip(some_value, value, strict=True):
+        torch.testing.assert_close(some, weight[:2])
+        assert len(some) == 2
+
+
 def test_with_the_td_term_alone(data):
     fitted = HyperZero(replace(QUICK, value_weight=0.0)).fit(data, seed=0)
     assert sorted(fitted.losses) == ["action", "td"]
@@ -123,6 +134,7 @@ def test_paper_preset_feeds_everything_raw(data):
     config = HyperZeroConfig.paper(updates=3)
     fitted = HyperZero(config).fit(data, seed=0)
     assert config.batch_tasks * config.batch_states == 512
+    assert config.batch_critics * config.batch_transitions == 512
     assert (config.value_weight, config.td_weight) == (0.01, 0.01)
     policies = fitted.policies([{"speed": 2.0}])
     assert not policies.mean.any() and (policies.scale == 1.0).all()
@@ -147,6 +159,7 @@ def test_config_is_plain_data():
         ({"hidden_size": 0}, "`hidden_size` must be at least 1, got 0"),
         ({"batch_states": 0}, "`batch_states` must be at least 1, got 0"),
         ({"batch_transitions": -1}, "`batch_transitions` must be at least 1, got -1"),
+        ({"batch_critics": 0}, "`batch_critics` must be at least 1, got 0"),
         ({"batch_tasks": 0}, "`batch_tasks` must be at least 1, got 0"),
         ({"n_blocks": -1}, "`n_blocks` must be at least 0, got -1"),
         ({"embedding_sizes": ()}, r"`embedding_sizes` must be widths of at least 1, got \(\)"),
