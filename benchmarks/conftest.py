@@ -23,6 +23,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    session = getattr(config, "_benchmarksession", None)
+    found = [(b.name, b.extra_info) for b in session.benchmarks if b.extra_info] if session else []
+    if found:
+        terminalreporter.section("ratios, and what they are made of")
+    for name, numbers in found:
+        shown = ", ".join(f"{key} {value:.4g}" for key, value in numbers.items())
+        terminalreporter.write_line(f"{name}: {shown}")
+
+
 @pytest.fixture(scope="session")
 def quick(request: pytest.FixtureRequest) -> bool:
     """Whether speed is not judged."""
@@ -97,10 +107,8 @@ class Comparison:
         return self.reference_seconds / self.seconds
 
     def record(self, **numbers: float) -> None:
-        """Shows numbers, and keeps them in the benchmark's record."""
+        """Keeps numbers in the benchmark's record, which the summary at the end shows."""
         self.benchmark.extra_info.update(numbers)
-        shown = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
-        print(f"\n{self.benchmark.name}: {shown}")
 
     def require(self, condition: bool, claim: str) -> None:
         """Fails unless the claim holds; with `--quick` claims are not judged."""
