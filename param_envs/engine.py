@@ -35,6 +35,12 @@ class Engine(Protocol):
     def state(self) -> State:
         """Copies of qpos (N, nq), qvel (N, nv) and sensordata (N, nsensordata)."""
 
+    def surely_bounded(self, limit: float) -> bool:
+        """Whether all sensors are finite, and all positions and velocities finite and below limit.
+
+        Cheap, and cautious: it may be False where they are.
+        """
+
 
 class BatchEngine:
     """`mujoco.batch.Batch` (MuJoCo 4): raw speed of `mj_step` on every thread."""
@@ -55,6 +61,11 @@ class BatchEngine:
         self._qpos = self._batch.bind("qpos")
         self._qvel = self._batch.bind("qvel")
         self._sensors = self._batch.bind("sensordata")
+        nq, nv = self._qpos.shape[1], self._qvel.shape[1]
+        self._nq = nq
+        self._motion = self._batch.state[:, 1 : 1 + nq + nv]  # MuJoCo's order: time, qpos, qvel
+        self._all_states = self._batch.state.reshape(-1)
+        self._all_sensors = self._sensors.reshape(-1)
 
     def set_model(self, i: int, model: mujoco.MjModel) -> None:
         """See `Engine.set_model`."""
@@ -83,7 +94,13 @@ class BatchEngine:
 
     def state(self) -> State:
         """See `Engine.state`."""
-        return State(self._qpos.copy(), self._qvel.copy(), self._sensors.copy())
+        motion = self._motion.copy()
+        return State(motion[:, : self._nq], motion[:, self._nq :], self._sensors.copy())
+
+    def surely_bounded(self, limit: float) -> bool:
+        """See `Engine.surely_bounded`."""
+        bounded = _sum_of_squares(self._all_states) < limit**2
+        return bounded and _sum_of_squares(self._all_sensors) < np.inf
 
 
 class DataEngine:
@@ -154,6 +171,19 @@ class DataEngine:
             np.stack([data.qvel for data in self._data]),
             np.stack([data.sensordata for data in self._data]),
         )
+
+    def surely_bounded(self, limit: float) -> bool:
+        """See `Engine.surely_bounded`."""
+        return all(
+            _sum_of_squares(data.qpos) + _sum_of_squares(data.qvel) < limit**2
+            and _sum_of_squares(data.sensordata) < np.inf
+            for data in self._data
+        )
+
+
+def _sum_of_squares(array: Array) -> float:
+    """Of a vector; NaN or infinite if an entry is, which one pass of BLAS tells at no cost."""
+    return float(np.dot(array, array))
 
 
 def make_engine(models: Sequence[mujoco.MjModel], *, n_threads: int, fresh_sensors: bool) -> Engine:

@@ -34,9 +34,9 @@ class ParamVectorEnv(VectorEnv[Array, NDArray[np.float32], NDArray[Any]]):
     """A Gymnasium vector environment with one context a slot, stepped on all cores.
 
     Slot i behaves to the last bit as a `ParamEnv` with the same context, seed and actions, for any
-    number of threads. `info["context"]` maps feature names to arrays (num_envs,); the family's
-    outcome and `truncation_reason` are arrays too. With `SAME_STEP`, `info["final_obs"]` and
-    `info["final_info"]` hold what ended, as Gymnasium's own vector environments have it.
+    number of threads. `info["context"]` maps feature names to read-only arrays (num_envs,); the
+    family's outcome and `truncation_reason` are arrays too. With `SAME_STEP`, `info["final_obs"]`
+    and `info["final_info"]` hold what ended, as Gymnasium's own vector environments have it.
     """
 
     def __init__(
@@ -100,8 +100,12 @@ class ParamVectorEnv(VectorEnv[Array, NDArray[np.float32], NDArray[Any]]):
             n_threads=n_threads,
         )
         self._rngs = [np.random.default_rng() for _ in range(num_envs)]
-        self._elapsed = np.zeros(num_envs, dtype=np.int64)
+        self._clock = 0
+        self._deadlines = np.full(num_envs, self.max_episode_steps)
+        self._next_deadline = self.max_episode_steps
         self._ended = np.zeros(num_envs, dtype=np.bool_)
+        self._no_reasons = np.zeros(num_envs, dtype=REASON_DTYPE)
+        self._no_reasons.flags.writeable = False
         self._renderer = FrameRenderer(family, width, height)
 
     @property
@@ -172,20 +176,21 @@ class ParamVectorEnv(VectorEnv[Array, NDArray[np.float32], NDArray[Any]]):
         transition = self._simulation.advance(checked, running)
         observation, reward = transition.observation, transition.reward
         terminated = transition.terminated
-        self._elapsed += 1
-        timed_out = self._elapsed >= self.max_episode_steps
-        truncated = transition.diverged | timed_out
+        truncated = transition.diverged
+        self._clock += 1
+        if self._clock >= self._next_deadline:
+            truncated = truncated | (self._clock >= self._deadlines)
+        outcome = transition.outcome
         if resting:
             reward[waiting], terminated[waiting], truncated[waiting] = 0.0, False, False
             self._restart(np.flatnonzero(waiting))
             observation = self._simulation.observation()
-            outcome = _merge(waiting, self._simulation.resting_outcome(), transition.outcome)
-        else:
-            outcome = transition.outcome
-        ended = terminated | truncated
+            outcome = _merge(waiting, self._simulation.resting_outcome(), outcome)
+        self._ended = ended = terminated | truncated
+        if not np.count_nonzero(ended):
+            return observation, reward, terminated, truncated, self._info(outcome)
         info = self._info(outcome, _reasons(truncated, transition.diverged))
-        self._ended = ended
-        if self.autoreset_mode is AutoresetMode.SAME_STEP and np.count_nonzero(ended):
+        if self.autoreset_mode is AutoresetMode.SAME_STEP:
             observation, info = self._same_step_reset(ended, observation, info)
         return observation, reward, terminated, truncated, info
 
@@ -219,7 +224,8 @@ class ParamVectorEnv(VectorEnv[Array, NDArray[np.float32], NDArray[Any]]):
             for i in ids
         ]
         self._simulation.restart(ids, contexts, [self._rngs[i] for i in ids])
-        self._elapsed[ids] = 0
+        self._deadlines[ids] = self._clock + self.max_episode_steps
+        self._next_deadline = int(self._deadlines.min())
         self._ended = self._ended.copy()  # callers still hold the old flags
         self._ended[ids] = False
 
@@ -241,9 +247,8 @@ class ParamVectorEnv(VectorEnv[Array, NDArray[np.float32], NDArray[Any]]):
         self, outcome: dict[str, Array], reasons: NDArray[np.str_] | None = None
     ) -> dict[str, Any]:
         if reasons is None:
-            reasons = np.zeros(self.num_envs, dtype=REASON_DTYPE)
-        context = {name: column.copy() for name, column in self._simulation.columns.items()}
-        return {"context": context, **outcome, "truncation_reason": reasons}
+            reasons = self._no_reasons
+        return {"context": dict(self._simulation.columns), **outcome, "truncation_reason": reasons}
 
 
 def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
@@ -262,7 +267,6 @@ def _merge(
 
 def _reasons(truncated: NDArray[np.bool_], diverged: NDArray[np.bool_]) -> NDArray[np.str_]:
     reasons = np.zeros(len(truncated), dtype=REASON_DTYPE)
-    if np.count_nonzero(truncated):
-        reasons[truncated] = TIME_LIMIT
-        reasons[truncated & diverged] = DIVERGED
+    reasons[truncated] = TIME_LIMIT
+    reasons[truncated & diverged] = DIVERGED
     return reasons
