@@ -59,7 +59,7 @@ def perform_all(
     if n_workers <= 1:
         yield from _perform_here(pieces, prepare, on_progress)
         return
-    with _one_thread_each(max(1, (os.cpu_count() or 1) // n_workers)):
+    with _threads_each(max(1, (os.cpu_count() or 1) // n_workers)):
         workers: list[_Worker[Piece]] = [_Worker(prepare) for _ in range(n_workers)]
     try:
         yield from _distribute(list(pieces), workers, on_progress)
@@ -175,15 +175,12 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _one_thread_each(n_threads: int) -> Iterator[None]:
-    """Limits the numeric libraries' threads of processes that are started inside."""
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(n_threads)))
+def _threads_each(n_threads: int) -> Iterator[None]:
+    """Limits the numeric libraries' threads of processes started inside; what is set stays."""
+    unset = [name for name in _THREAD_VARIABLES if name not in os.environ]
+    os.environ.update(dict.fromkeys(unset, str(n_threads)))
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        for name in unset:
+            del os.environ[name]

@@ -101,15 +101,18 @@ def test_a_number_below_one_is_refused(work: ModuleType) -> None:
         list(perform_all([1], work.prepare_square, n_workers=0, on_progress=_ignore))
 
 
-def test_workers_share_the_cores_and_this_process_keeps_its_environment(work: ModuleType) -> None:
+@pytest.mark.parametrize("chosen", [None, "7"])
+def test_workers_share_the_cores_unless_the_user_said_otherwise(
+    work: ModuleType, monkeypatch: pytest.MonkeyPatch, chosen: str | None
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", chosen)
     before = dict(os.environ)
-    threads = dict(
-        perform_all(
-            ["OMP_NUM_THREADS", "PATH"], work.prepare_read, n_workers=2, on_progress=_ignore
-        )
-    )
-    assert threads["OMP_NUM_THREADS"] == str(max(1, (os.cpu_count() or 1) // 2))
-    assert dict(os.environ) == before
+    names = ["OMP_NUM_THREADS", "PATH"]
+    seen = dict(perform_all(names, work.prepare_read, n_workers=2, on_progress=_ignore))
+    assert seen["OMP_NUM_THREADS"] == (chosen or str(max(1, (os.cpu_count() or 1) // 2)))
+    assert dict(os.environ) == before, "this process keeps its own settings"
 
 
 def _ignore(piece: object, fraction: float) -> None:
