@@ -91,7 +91,10 @@ class Ant(Family):
 
     def observation(self, state: State) -> Array:
         """Everything but the horizontal position: (n, 27)."""
-        return np.concatenate([state.qpos[:, 2:], state.qvel], axis=1)
+        observation = np.empty((len(state.qpos), self.observation_size))
+        observation[:, :13] = state.qpos[:, 2:]
+        observation[:, 13:] = state.qvel
+        return observation
 
     def outcome(self, before: State, after: State) -> dict[str, Array]:
         """`x_velocity`, `y_velocity` (n,) of the torso: its way in this step over 0.05 s, m/s."""

@@ -83,7 +83,10 @@ class Cheetah(Family):
 
     def observation(self, state: State) -> Array:
         """Everything but the horizontal position: (n, 17)."""
-        return np.concatenate([state.qpos[:, 1:], state.qvel], axis=1)
+        observation = np.empty((len(state.qpos), self.observation_size))
+        observation[:, :8] = state.qpos[:, 1:]
+        observation[:, 8:] = state.qvel
+        return observation
 
     def outcome(self, before: State, after: State) -> dict[str, Array]:
         """`velocity` (n,) of the centre of mass along x, m/s."""

@@ -22,7 +22,6 @@ def speed_reward(
     `tolerance` with bounds (|v*|, inf), margin |v*| and value 0.1 at the margin, applied to the
     speed in the desired direction: the reward of HyperZero's released code.
     """
-    shortfall = 1.0 - speed / desired  # as a part of the desired speed, in its direction
-    if mode == TRACK:
-        shortfall = np.abs(shortfall)
-    return np.minimum(np.maximum(1.0 - VALUE_LOST_AT_MARGIN * shortfall, 0.0), 1.0)
+    shortfall = 1.0 - speed / desired  # as a part of the desired speed, negative if faster
+    shortfall = np.abs(shortfall) if mode == TRACK else np.maximum(shortfall, 0.0)
+    return np.maximum(1.0 - VALUE_LOST_AT_MARGIN * shortfall, 0.0)
