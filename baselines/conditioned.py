@@ -26,6 +26,9 @@ from experts.minibatches import Minibatches, States
 class ConditionedConfig:
     """Hyperparameters of the context-conditioned policy.
 
+    The defaults take about the processor time of HyperZero's: a step is cheaper, so there are three
+    times as many, at the learning rate that did best on two splits of `cheetah-speed`.
+
     Attributes:
         embedding_sizes: width of each stage of the context embedding.
         n_blocks: residual blocks a stage.
@@ -47,11 +50,11 @@ class ConditionedConfig:
     init: Init = "orthogonal"
     encode_contexts: bool = True
     normalise_observations: bool = True
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     schedule: Schedule = "one-cycle"
-    updates: int = 2000
+    updates: int = 6000
     batch_tasks: int = 64
-    batch_states: int = 128
+    batch_states: int = 64
 
     def __post_init__(self) -> None:
         for name in ("hidden_size", "updates", "batch_tasks", "batch_states"):
