@@ -62,7 +62,7 @@ class HyperZeroConfig:
     normalise_values: bool = True
     value_weight: float = 0.01
     td_weight: float = 0.01
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     schedule: Schedule = "one-cycle"
     updates: int = 2000
     batch_tasks: int = 64
