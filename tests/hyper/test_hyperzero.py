@@ -188,7 +188,7 @@ def test_one_context_is_refused(data):
 def test_divergence_is_told(data):
     huge = replace(data, values=data.values * np.float32(1e30))
     config = replace(QUICK, normalise_values=False)
-    with pytest.raises(FloatingPointError, match=r"try a `learning_rate` below 0\.001"):
+    with pytest.raises(FloatingPointError, match=r"try a `learning_rate` below 0\.002"):
         HyperZero(config).fit(huge, seed=0)
 
 
