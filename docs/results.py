@@ -1,6 +1,7 @@
 """Writes the README's results from runs: `python docs/results.py results/cheetah-speed ...`.
 
-Copies each run's figure to docs/images and puts a table a suite between the README's two markers.
+Copies each run's figure to docs/images and its summary to docs/results, and puts a table a suite
+between the README's two markers, with the command, commit and machine that made it.
 """
 
 from __future__ import annotations
@@ -42,7 +43,19 @@ def table(summary: dict[str, Any]) -> str:
             f"| {label} | {row['return']:.0f} | {row['ratio']:.3f} | {row['score']:.2f} "
             f"| [{low:.2f}, {high:.2f}] | {fit} |"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, "", provenance(summary)])
+
+
+def provenance(summary: dict[str, Any]) -> str:
+    """Which command, commit and machine made a run, in one sentence."""
+    versions, machine = summary["versions"], summary["machine"]
+    words = summary["command"].split()
+    command = " ".join([Path(words[0]).name, *words[1:]])
+    return (
+        f"`{command}` at commit {summary['commit'][:12]} on {summary['date'][:10]}, "
+        f"{machine['cores']} cores ({machine['processor']}), {summary['wall_seconds']:.0f} s; "
+        f"MuJoCo {versions['mujoco']}, torch {versions['torch']}, Python {versions['python']}."
+    )
 
 
 def write(runs: list[Path], root: Path = ROOT) -> None:
@@ -66,6 +79,9 @@ def write(runs: list[Path], root: Path = ROOT) -> None:
         picture = root / "docs" / "images" / f"{summary['suite']}.png"
         picture.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(run / "return-versus-context.png", picture)
+        copy = root / "docs" / "results" / f"{summary['suite']}.json"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(run / "summary.json", copy)
     section = "\n\n".join([*tables, "Written by `make results`."])
     readme.write_text(f"{before}{begin}\n{section}\n{end}{after}")
 

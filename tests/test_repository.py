@@ -246,6 +246,12 @@ def test_results_are_written_between_the_markers(tmp_path):
         "n_test": 6,
         "episodes": 10,
         "seeds": [0, 1],
+        "command": "/somewhere/bin/zeroshot run some-suite --seeds 2",
+        "commit": "0123456789abcdef",
+        "date": "2026-01-02T03:04:05+00:00",
+        "wall_seconds": 299.9,
+        "machine": {"cores": 2, "processor": "x86_64"},
+        "versions": {"mujoco": "4.0.0", "torch": "2.13.0", "python": "3.11.7"},
         "methods": {
             "hyperzero": {"kind": "method", **row},
             "best-training": {"kind": "reference", **row},
@@ -260,6 +266,8 @@ def test_results_are_written_between_the_markers(tmp_path):
     assert "old" not in text and text.startswith("above\n") and text.endswith("below\n")
     assert "| **hyperzero** | 800 | 0.987 | 0.95 | [0.90, 0.99] | 30 s |" in text
     assert "| *best training* | 800 | 0.987 | 0.95 | [0.90, 0.99] |  |" in text
+    assert "`zeroshot run some-suite --seeds 2` at commit 0123456789ab on 2026-01-02" in text
+    assert json.loads((tmp_path / "docs" / "results" / "some-suite.json").read_text()) == summary
     assert (tmp_path / "docs" / "images" / "some-suite.png").read_bytes() == b"picture"
     summary["complete"] = False
     (run / "summary.json").write_text(json.dumps(summary))

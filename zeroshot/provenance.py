@@ -35,7 +35,7 @@ def commit() -> str | None:
 def machine() -> dict[str, str | int | None]:
     """Processor and operating system."""
     return {
-        "system": platform.platform(),
+        "system": platform.system(),
         "processor": platform.machine(),
         "cores": os.cpu_count(),
     }
