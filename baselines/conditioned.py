@@ -20,6 +20,7 @@ from experts import MLPPolicies, Rollouts
 from experts.descent import Schedule, descend
 from experts.embedding import Embedding, Init, context_inputs, initialise, linear
 from experts.minibatches import Minibatches, States
+from experts.validation import require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,16 +59,16 @@ class ConditionedConfig:
 
     def __post_init__(self) -> None:
         for name in ("hidden_size", "updates", "batch_tasks", "batch_states"):
-            _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
-        _require("n_blocks", self.n_blocks, self.n_blocks >= 0, "at least 0")
+            require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
+        require("n_blocks", self.n_blocks, self.n_blocks >= 0, "at least 0")
         sizes = self.embedding_sizes
-        _require("embedding_sizes", sizes, sizes and min(sizes) >= 1, "widths of at least 1")
-        _require("learning_rate", self.learning_rate, 0 < self.learning_rate <= 1, "in (0, 1]")
+        require("embedding_sizes", sizes, sizes and min(sizes) >= 1, "widths of at least 1")
+        require("learning_rate", self.learning_rate, 0 < self.learning_rate <= 1, "in (0, 1]")
         for name, allowed in (
             ("init", ("uniform", "orthogonal")),
             ("schedule", ("one-cycle", "constant")),
         ):
-            _require(name, getattr(self, name), getattr(self, name) in allowed, f"one of {allowed}")
+            require(name, getattr(self, name), getattr(self, name) in allowed, f"one of {allowed}")
 
     @classmethod
     def paper(cls, *, updates: int = 332_500) -> ConditionedConfig:
@@ -85,11 +86,6 @@ class ConditionedConfig:
             batch_tasks=32,
             batch_states=16,
         )
-
-
-def _require(name: str, value: object, fits: object, allowed: str) -> None:
-    if not fits:
-        raise ValueError(f"`{name}` must be {allowed}, got {value!r}")
 
 
 class ConditionedNetwork(nn.Module):

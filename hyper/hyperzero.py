@@ -27,6 +27,7 @@ from experts import MLPPolicies, Rollouts
 from experts.descent import Schedule, descend
 from experts.embedding import Embedding, context_inputs
 from experts.minibatches import Minibatches, States, Transitions
+from experts.validation import require
 from hyper.generator import Layers, WeightHeads, apply_layers, leading
 
 
@@ -72,18 +73,18 @@ class HyperZeroConfig:
 
     def __post_init__(self) -> None:
         for name in ("hidden_size", "updates"):
-            _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
+            require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
         for name in ("batch_tasks", "batch_states", "batch_critics", "batch_transitions"):
-            _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
-        _require("n_blocks", self.n_blocks, self.n_blocks >= 0, "at least 0")
+            require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
+        require("n_blocks", self.n_blocks, self.n_blocks >= 0, "at least 0")
         sizes = self.embedding_sizes
-        _require("embedding_sizes", sizes, sizes and min(sizes) >= 1, "widths of at least 1")
+        require("embedding_sizes", sizes, sizes and min(sizes) >= 1, "widths of at least 1")
         for name in ("value_weight", "td_weight"):
             value = getattr(self, name)
-            _require(name, value, 0 <= value < float("inf"), "at least 0 and finite")
-        _require("learning_rate", self.learning_rate, 0 < self.learning_rate <= 1, "in (0, 1]")
+            require(name, value, 0 <= value < float("inf"), "at least 0 and finite")
+        require("learning_rate", self.learning_rate, 0 < self.learning_rate <= 1, "in (0, 1]")
         schedules = ("one-cycle", "constant")
-        _require("schedule", self.schedule, self.schedule in schedules, f"one of {schedules}")
+        require("schedule", self.schedule, self.schedule in schedules, f"one of {schedules}")
 
     @property
     def has_value(self) -> bool:
@@ -110,11 +111,6 @@ class HyperZeroConfig:
             batch_critics=32,
             batch_transitions=16,
         )
-
-
-def _require(name: str, value: object, fits: object, allowed: str) -> None:
-    if not fits:
-        raise ValueError(f"`{name}` must be {allowed}, got {value!r}")
 
 
 class HyperNetwork(nn.Module):
