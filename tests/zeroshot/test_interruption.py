@@ -16,6 +16,7 @@ from zeroshot.run import run
 from zeroshot.suites import Suite
 
 SCRIPT = """
+import signal
 import sys
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from zeroshot.cli import main
 from zeroshot.suites import SUITES, Suite
 
 if __name__ == "__main__":
+    # Tests that run in the background of a shell inherit that Ctrl-C is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     SUITES["tiny"] = Suite(**{suite!r})
     sys.exit(main(sys.argv[1:]))
 """
