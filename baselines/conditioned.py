@@ -130,7 +130,7 @@ class ConditionedNetwork(nn.Module):
             observations: (n_tasks, n_samples, observation_size).
         """
         from_states = nn.functional.linear(observations, self.state_weights())
-        hidden = torch.relu(from_states + self.hidden_biases(contexts)[:, None])
+        hidden = from_states.add_(self.hidden_biases(contexts)[:, None]).relu_()
         return torch.tanh(self.output(hidden))
 
 

@@ -89,7 +89,7 @@ def test_ctrl_c_keeps_rows_prints_what_there_is_and_exits_with_130(
     assert "best-single" in said and "unfinished" in said
     assert f"interrupted; finished rows are in {out}, --resume goes on" in complained
     assert "Traceback" not in complained
-    assert not any(_alive(child) for child in children)
+    _wait(lambda: not any(_alive(child) for child in children))
     summary = json.loads((out / SUMMARY).read_text())
     assert not summary["complete"] and len(read_rows(out / ROWS)) >= N_ROWS // 2
     _finish(command, out, "--resume")
