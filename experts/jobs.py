@@ -98,11 +98,13 @@ def run_jobs(
         on_progress: called about twice a second.
 
     Raises:
-        ValueError: for a number of workers below 1.
+        ValueError: for a number of workers below 1, or warm starts with a recipe that has none.
         BuildError: at the end, if experts failed; names them and why.
     """
     if workers < 1:
         raise ValueError(f"`workers` must be at least 1, got {workers}")
+    if recipe.algorithm != "ppo" and any(job.warm_from is not None for job in jobs):
+        raise ValueError(f"warm starts need a PPO recipe, got {recipe.name!r}")
     _discard_torn_writes(directory)
     todo = [job for job in jobs if not manifest_path(directory, job.context).exists()]
     board = _Board(jobs=list(jobs), todo=todo, recipe=recipe)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experts import BuildError, BuildProgress, build, load_experts
+from experts import BuildError, BuildProgress, build, load_experts, recipe_for
 from experts.build import plan
 from experts.jobs import Job, manifest_path
 from param_envs import family_of
@@ -56,6 +56,13 @@ def test_anchor_must_be_a_context() -> None:
 def test_workers_must_be_positive(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="`workers` must be at least 1, got 0"):
         build(FAMILY, CONTEXTS, reward="track", recipe=TINY, directory=tmp_path, workers=0)
+
+
+def test_a_chain_needs_a_recipe_that_warm_starts(tmp_path: Path) -> None:
+    arguments = {"reward": "track", "directory": tmp_path, "anchors": [{"speed": 2.0}]}
+    with pytest.raises(ValueError, match="warm starts need a PPO recipe, got 'td3-paper'"):
+        build(FAMILY, CONTEXTS, recipe=recipe_for("td3-paper", ENV_ID), **arguments)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_build_chains_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
