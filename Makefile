@@ -39,6 +39,10 @@ $(INSTALLED): setup.cfg pyproject.toml $(CONSTRAINTS)
 		-e '.$(if $(EXTRAS),[$(EXTRAS)])'
 	@touch $@
 
+$(VENV)/.installed-all: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c $(CONSTRAINTS) -e '.[$(EXTRAS),test-all]'
+	@touch $@
+
 zero-shot: $(INSTALLED) ## HyperZero on speeds it never saw, and the leaderboard
 	$(BIN)/zeroshot run $(SUITE) --methods $(METHODS) --seeds $(SEEDS) --out $(OUT) --resume
 
@@ -50,7 +54,7 @@ results: $(INSTALLED) ## the README's tables and pictures, from runs of all ship
 test: $(INSTALLED) $(OFFSCREEN) ## the tests, without the slow ones
 	$(PYTEST) -m "not slow"
 
-test-all: $(INSTALLED) $(OFFSCREEN) ## all tests
+test-all: $(VENV)/.installed-all $(OFFSCREEN) ## all tests, with a local Ray cluster and Minari's collector
 	$(PYTEST)
 
 lint: $(INSTALLED) ## ruff: rules and format

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from baselines.capacity import dense, embedding_parameters, matched
 from experts import MLPPolicies, Rollouts
 from experts.descent import Schedule, descend
 from experts.embedding import Embedding, Init, context_inputs, initialise, linear
@@ -34,6 +36,8 @@ class ConditionedConfig:
         embedding_sizes: width of each stage of the context embedding.
         n_blocks: residual blocks a stage.
         hidden_size: width of the hidden layer.
+        match_capacity: multiply all widths by the one factor that gives the network as many
+            trainable parameters as the HyperZero of these widths has.
         init: initial weights, see `experts.embedding.Embedding`.
         encode_contexts: give contexts in [-1, 1], signed speeds as direction and magnitude; raw
             values otherwise.
@@ -48,6 +52,7 @@ class ConditionedConfig:
     embedding_sizes: tuple[int, ...] = (64, 128, 256)
     n_blocks: int = 2
     hidden_size: int = 256
+    match_capacity: bool = False
     init: Init = "orthogonal"
     encode_contexts: bool = True
     normalise_observations: bool = True
@@ -71,7 +76,7 @@ class ConditionedConfig:
             require(name, getattr(self, name), getattr(self, name) in allowed, f"one of {allowed}")
 
     @classmethod
-    def paper(cls, *, updates: int = 332_500) -> ConditionedConfig:
+    def paper(cls, *, updates: int = 332_500) -> Self:
         """The paper's settings: raw contexts and observations, Adam at 1e-4, 512 samples.
 
         Its 500 epochs over 34 contexts × 10,000 steps are 332,500 updates; 512 samples are drawn
@@ -86,6 +91,23 @@ class ConditionedConfig:
             batch_tasks=32,
             batch_states=16,
         )
+
+
+Layers = Sequence[tuple[Tensor, Tensor]]
+"""Layers of n ordinary networks: weights (n, fan_in, fan_out) and biases (n, fan_out)."""
+
+
+class Foldable(Protocol):
+    """A network whose policy of one context is an ordinary network with ReLU between its layers."""
+
+    def layers(self, contexts: Tensor) -> Layers:
+        """The policies of contexts (n, n_inputs)."""
+
+    def eval(self) -> object:
+        """Makes it ready for use."""
+
+
+Network = TypeVar("Network", bound=Foldable)
 
 
 class ConditionedNetwork(nn.Module):
@@ -113,25 +135,52 @@ class ConditionedNetwork(nn.Module):
         for layer in (self.hidden, self.output):
             initialise(layer, config.init, generator)
 
-    def hidden_biases(self, contexts: Tensor) -> Tensor:
-        """Z z + b1, (n, hidden_size), of contexts (n, n_inputs)."""
+    def hidden_biases(self, embeddings: Tensor) -> Tensor:
+        """Z z + b1, (n, hidden_size), of embeddings (n, embedding_size)."""
         weight = self.hidden.weight[:, self.observation_size :]
-        return nn.functional.linear(self.embedding(contexts), weight, self.hidden.bias)
+        return nn.functional.linear(embeddings, weight, self.hidden.bias)
 
     def state_weights(self) -> Tensor:
         """S, (hidden_size, observation_size)."""
         return self.hidden.weight[:, : self.observation_size]
 
-    def forward(self, contexts: Tensor, observations: Tensor) -> Tensor:
+    def actions(self, embeddings: Tensor, observations: Tensor) -> Tensor:
         """Actions (n_tasks, n_samples, action_size) in [-1, 1].
 
         Args:
-            contexts: (n_tasks, n_inputs).
+            embeddings: (n_tasks, embedding_size).
             observations: (n_tasks, n_samples, observation_size).
         """
         from_states = nn.functional.linear(observations, self.state_weights())
-        hidden = from_states.add_(self.hidden_biases(contexts)[:, None]).relu_()
+        hidden = from_states.add_(self.hidden_biases(embeddings)[:, None]).relu_()
         return torch.tanh(self.output(hidden))
+
+    def forward(self, contexts: Tensor, observations: Tensor) -> Tensor:
+        """Actions of contexts (n_tasks, n_inputs) at (n_tasks, n_samples, observation_size)."""
+        return self.actions(self.embedding(contexts), observations)
+
+    def layers(self, contexts: Tensor) -> Layers:
+        """The policies of contexts (n, n_inputs), with the context folded into the biases."""
+        n = len(contexts)
+        return [
+            (
+                self.state_weights().T.expand(n, -1, -1),
+                self.hidden_biases(self.embedding(contexts)),
+            ),
+            (self.output.weight.T.expand(n, -1, -1), self.output.bias.expand(n, -1)),
+        ]
+
+
+def n_parameters(
+    config: ConditionedConfig, n_inputs: int, observation_size: int, action_size: int
+) -> int:
+    """How many trainable parameters the network has."""
+    embedding_size, hidden = config.embedding_sizes[-1], config.hidden_size
+    return (
+        embedding_parameters(n_inputs, config.embedding_sizes, config.n_blocks)
+        + dense(observation_size + embedding_size, hidden)
+        + dense(hidden, action_size)
+    )
 
 
 def action_loss(network: ConditionedNetwork, contexts: Tensor, states: States) -> Tensor:
@@ -151,7 +200,7 @@ class Conditioned:
         *,
         seed: int,
         progress: Callable[[float], None] | None = None,
-    ) -> FittedConditioned:
+    ) -> FittedConditioned[ConditionedNetwork]:
         """Trains the policy on the training contexts' rollouts.
 
         Args:
@@ -172,10 +221,9 @@ class Conditioned:
         contexts = context_inputs(
             data.family, data.contexts, data.features, encode=config.encode_contexts
         )
-        network = ConditionedNetwork(
-            contexts.shape[1], data.family.observation_size, data.family.action_size,
-            config, generator,
-        )  # fmt: skip
+        sizes = (contexts.shape[1], data.family.observation_size, data.family.action_size)
+        config = matched(config, n_parameters, *sizes)
+        network = ConditionedNetwork(*sizes, config, generator)
         losses: dict[str, Tensor] = {}
 
         def draw_loss() -> Tensor:
@@ -196,47 +244,47 @@ class Conditioned:
         return FittedConditioned(network, config, data, batches, last)
 
 
-class FittedConditioned:
-    """A trained context-conditioned policy.
+class FittedConditioned(Generic[Network]):
+    """A trained network that gives every context an ordinary policy.
 
     Attributes:
-        losses: the last minibatch's loss, as `action`.
+        config: with which it was trained; its widths are the network's.
+        losses: the last minibatch's loss terms, unweighted, by name; `action` for one.
     """
 
     def __init__(
         self,
-        network: ConditionedNetwork,
+        network: Network,
         config: ConditionedConfig,
         data: Rollouts,
         batches: Minibatches,
         losses: Mapping[str, float],
     ) -> None:
-        self.network = network.eval()
+        network.eval()
+        self.network = network
         self.config = config
         self.losses = dict(losses)
         self._family, self._features = data.family, data.features
         self._mean, self._scale = batches.observation_mean, batches.observation_scale
 
     def policies(self, contexts: Sequence[Mapping[str, float]]) -> MLPPolicies:
-        """The policy of each of n_contexts contexts, with the context folded into the biases.
+        """The policy of each of n_contexts contexts, with the context folded into its weights.
 
         Raises:
             ValueError: if there is none, or for an unknown feature or a value out of range.
         """
-        inputs = context_inputs(
+        with torch.no_grad():
+            return self._policies(self.network.layers(self._inputs(contexts)))
+
+    def _inputs(self, contexts: Sequence[Mapping[str, float]]) -> Tensor:
+        return context_inputs(
             self._family, contexts, self._features, encode=self.config.encode_contexts
         )
-        network = self.network
-        with torch.no_grad():
-            n, output = len(inputs), network.output
-            weights = (
-                network.state_weights().T.expand(n, -1, -1),
-                output.weight.T.expand(n, -1, -1),
-            )
-            biases = (network.hidden_biases(inputs), output.bias.expand(n, -1))
+
+    def _policies(self, layers: Layers) -> MLPPolicies:
         return MLPPolicies(
-            tuple(weight.detach().numpy() for weight in weights),
-            tuple(bias.detach().numpy() for bias in biases),
+            tuple(weight.detach().numpy() for weight, _ in layers),
+            tuple(bias.detach().numpy() for _, bias in layers),
             activation="relu",
             mean=self._mean[None],
             scale=self._scale[None],

@@ -4,18 +4,21 @@ The names that need torch and Stable-Baselines3 (`build`, `train`, `to_sb3`, `Pa
 their own modules; what is re-exported here only needs NumPy and safetensors.
 """
 
+from experts.audit import Audit, audit
 from experts.build import build
 from experts.evaluation import Played, Policies, play
 from experts.jobs import BuildError, BuildProgress
 from experts.policy import MLPPolicies, MLPs
+from experts.rebuild import Repaired, RepairSettings
 from experts.recipes import RECIPES, Recipe, recipe_for
-from experts.repair import Repaired, repair
+from experts.repair import Repair, repair, repair_rounds
 from experts.rollouts import Rollouts, collect
 from experts.store import Expert, Experts, gather, load_expert, load_experts, save_expert, zoo_path
 from experts.transfer import transfer_matrix
 
 __all__ = [
     "RECIPES",
+    "Audit",
     "BuildError",
     "BuildProgress",
     "Expert",
@@ -25,8 +28,11 @@ __all__ = [
     "Played",
     "Policies",
     "Recipe",
+    "Repair",
+    "RepairSettings",
     "Repaired",
     "Rollouts",
+    "audit",
     "build",
     "collect",
     "gather",
@@ -35,6 +41,7 @@ __all__ = [
     "play",
     "recipe_for",
     "repair",
+    "repair_rounds",
     "save_expert",
     "transfer_matrix",
     "zoo_path",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,18 @@ REACHED = 0.9
 """Share of the desired speed from which it counts as reached: the start from rest costs some."""
 
 
-def assess(directory: Path) -> dict[str, str]:
+def assess(directory: Path, limits: Mapping[str, float] | None = None) -> dict[str, str]:
     """Writes `shortfall` into the manifests of a speed family's zoo: null, or why it falls short.
 
     The largest possible return is 1 a step. An expert below 0.9 of it either asks for more than the
-    fastest expert of the zoo reaches in that direction, which is evidence of the body's limit and
-    no proof, or it is named as improvable.
+    fastest known policy reaches in that direction, which is evidence of the body's limit and no
+    proof, or it is named as improvable.
+
+    Args:
+        directory: the zoo.
+        limits: expert's name to the highest mean velocity in its desired direction that any policy
+            had in its body, as an audit measures it. Without them the zoo's fastest expert of the
+            direction stands in, whatever its body.
 
     Returns:
         Expert's name to its shortfall, where there is one; empty for families without a speed.
@@ -35,7 +42,12 @@ def assess(directory: Path) -> dict[str, str]:
         fastest[sign] = max(fastest[sign], abs(speed))
     said = {}
     for path, record in records.items():
-        reason = _shortfall(record, fastest)
+        if limits is not None and path.stem in limits:
+            limit, who = limits[path.stem], "any policy tried in its body means"
+        else:
+            limit = fastest[1.0 if record["context"]["speed"] > 0 else -1.0]
+            who = "the fastest expert of this zoo means in that direction"
+        reason = _shortfall(record, limit, who)
         if reason is not None:
             said[path.stem] = reason
         if record.get("shortfall", "") != reason:
@@ -48,17 +60,16 @@ def _has_speed(record: dict[str, Any]) -> bool:
     return "speed" in record["context"] and "velocity_mean" in record["evaluation"]
 
 
-def _shortfall(record: dict[str, Any], fastest: dict[float, float]) -> str | None:
+def _shortfall(record: dict[str, Any], limit: float, who: str) -> str | None:
     possible = float(family_of(record["env_id"]).max_episode_steps)
     share = record["evaluation"]["return_mean"] / possible
     if share >= ENOUGH:
         return None
     desired = record["context"]["speed"]
-    limit = fastest[1.0 if desired > 0 else -1.0]
     if abs(desired) * REACHED > limit:
         return (
             f"{share:.2f} of the largest possible return: {desired:g} asks for more than the "
-            f"{limit:.2f} that the fastest expert of this zoo means in that direction"
+            f"{limit:.2f} that {who}"
         )
     return (
         f"{share:.2f} of the largest possible return, though the speed is within reach: improvable"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from experts.assessment import assess
+from experts.engines import Engine
 from experts.jobs import BuildProgress, Job, manifest_path, run_jobs
 from experts.recipes import Recipe
 from param_envs import Context, Family
@@ -18,20 +20,25 @@ def plan(
     directory: Path,
     anchors: Sequence[Mapping[str, float]] = (),
     anchor_zoo: Path | None = None,
+    along: Sequence[str] = (),
     seed: int = 0,
 ) -> list[Job]:
     """Orders the contexts of a build, parents before children.
 
     Without anchors every context is independent. With them, each other context is chained to its
     nearest context that is nearer to an anchor; distances are in encoded contexts, so a chain
-    never crosses a sign of speed if each sign has an anchor.
+    never crosses a sign of speed if each sign has an anchor. With `along`, only these features
+    change from parent to child.
 
     Raises:
-        ValueError: if an anchor is not among the contexts or has no expert in `anchor_zoo`, or for
-            an `anchor_zoo` without anchors.
+        ValueError: if an anchor is not among the contexts or has no expert in `anchor_zoo`, for an
+            `anchor_zoo` or `along` without anchors, an unknown feature, or a context that no chain
+            of those features leads to.
     """
-    if anchor_zoo is not None and not anchors:
-        raise ValueError(f"`anchor_zoo` must come with `anchors`, got {anchor_zoo} alone")
+    family.selected(along)
+    for name, value in (("anchor_zoo", anchor_zoo), ("along", along)):
+        if value and not anchors:
+            raise ValueError(f"`{name}` must come with `anchors`, got {value} alone")
     seeds = {context: seed + i for i, context in enumerate(contexts)}
     if not anchors:
         return [Job(context=context, seed=seeds[context]) for context in contexts]
@@ -46,6 +53,8 @@ def plan(
     encoded = dict(zip(contexts, family.encode(contexts), strict=True))
 
     def distance(a: Context, b: Context) -> float:
+        if along and any(a[name] != b[name] for name in a if name not in along):
+            return math.inf
         return float(((encoded[a] - encoded[b]) ** 2).sum())
 
     planned = [job.context for job in jobs]
@@ -54,7 +63,11 @@ def plan(
         pairs = (
             (distance(child, parent), child, parent) for child in waiting for parent in planned
         )
-        _, child, parent = min(pairs, key=lambda pair: pair[0])
+        apart, child, parent = min(pairs, key=lambda pair: pair[0])
+        if apart == math.inf:
+            raise ValueError(
+                f"`anchors` must lead to every context along {list(along)}, none leads to {child}"
+            )
         origin = manifest_path(directory, parent)
         jobs.append(Job(context=child, seed=seeds[child], warm_from=origin))
         planned.append(child)
@@ -71,7 +84,9 @@ def build(
     directory: Path,
     anchors: Sequence[Mapping[str, float]] = (),
     anchor_zoo: Path | None = None,
-    workers: int = 2,
+    along: Sequence[str] = (),
+    workers: int | None = None,
+    engine: Engine | None = None,
     seed: int = 0,
     on_progress: Callable[[BuildProgress], None] | None = None,
 ) -> None:
@@ -90,17 +105,26 @@ def build(
             Without anchors, all are independent.
         anchor_zoo: folder of experts of the same family (of another reward, say) from which the
             anchors are warm-started in their turn, each from the expert of its own context.
-        workers: processes, each on one thread.
+        along: features that a chain may change, all by default. A joint grid chains best along the
+            body, from anchors that have every speed.
+        workers: experts at once, each on one thread; None for the engine's own number, which is 2
+            on this machine.
+        engine: where they are trained, see `engine_named`; processes of this machine by default.
         seed: of the build; expert i trains with seed + i.
         on_progress: called about twice a second.
 
     Raises:
-        ValueError: for a number of workers below 1, an anchor that is not among the contexts or
-            has no expert in `anchor_zoo`, or an `anchor_zoo` without anchors.
+        ValueError: for a number of workers below 1, or as in `plan`.
         BuildError: at the end, if experts failed; names them and why.
     """
     jobs = plan(
-        family, contexts, directory=directory, anchors=anchors, anchor_zoo=anchor_zoo, seed=seed
+        family,
+        contexts,
+        directory=directory,
+        anchors=anchors,
+        anchor_zoo=anchor_zoo,
+        along=along,
+        seed=seed,
     )
     run_jobs(
         jobs,
@@ -109,6 +133,7 @@ def build(
         recipe=recipe,
         directory=directory,
         workers=workers,
+        engine=engine,
         on_progress=on_progress,
     )
     assess(directory)

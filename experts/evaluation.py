@@ -84,23 +84,27 @@ def play(
     reward: str,
     n_episodes: int,
     seed: int,
+    starts: Sequence[int] | None = None,
     n_steps: int | None = None,
     n_threads: int = 0,
 ) -> Played:
     """Plays policy i in context i, all episodes of all contexts in one batch.
 
     Args:
-        policies: one policy a context.
+        policies: one policy a context. Policies with memory, those with `observe` and `reset`, are
+            reset first and told of every step; a slot stays `done` once its episode is over.
         family: the family of the contexts.
         contexts: n_contexts contexts.
         reward: the reward's meaning, one of `family.reward_modes`.
         n_episodes: episodes a context.
         seed: episode j of context i starts from a state drawn by (seed, i, j).
+        starts: seeds of the starts instead, (n_contexts * n_episodes,), context by context.
         n_steps: longest episode, the family's own by default.
         n_threads: threads to step on, 0 for all cores.
 
     Raises:
-        ValueError: for contexts or rewards that the family does not have, or counts below 1.
+        ValueError: for contexts or rewards that the family does not have, counts below 1, or a
+            wrong number of starts.
     """
     env = episodes_env(
         family,
@@ -111,13 +115,18 @@ def play(
         n_threads=n_threads,
     )
     shape = (len(contexts), n_episodes)
-    observation, _ = env.reset(seed=episode_seeds(seed, *shape))
+    seeds = episode_seeds(seed, *shape) if starts is None else list(starts)
+    observation, _ = env.reset(seed=seeds)
     returns = np.zeros(env.num_envs)
     lengths = np.zeros(env.num_envs, dtype=np.int64)
     sums = {name: np.zeros(env.num_envs) for name in family.outcome_names}
     running = np.ones(env.num_envs, dtype=np.bool_)
+    observe = getattr(policies, "observe", None)
+    if observe is not None:
+        policies.reset()  # type: ignore[attr-defined]  # whatever observes can begin anew
     for _ in range(env.max_episode_steps):
-        actions = policies.act(observation.reshape(*shape, -1))
+        before = observation.reshape(*shape, -1)
+        actions = policies.act(before)
         observation, reward_now, terminated, truncated, info = env.step(
             actions.reshape(env.num_envs, -1)
         )
@@ -126,6 +135,14 @@ def play(
         for name, total in sums.items():
             total += info[name] * running
         running &= ~(terminated | truncated)
+        if observe is not None:
+            observe(
+                before,
+                actions,
+                reward_now.reshape(shape),
+                observation.reshape(*shape, -1),
+                ~running.reshape(shape),
+            )
         if not running.any():
             break
     env.close()

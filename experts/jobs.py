@@ -1,21 +1,17 @@
-"""Training many experts on several processes; what is finished stays finished."""
+"""Training many experts at once, parents before children; what is finished stays finished."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import queue
-import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
+from experts.engines import Engine, Failed, Finished, LocalEngine, Perform, Pool, Report, Reported
 from experts.recipes import Recipe
-from experts.store import expert_name, load_expert, save_expert
-from param_envs import Context, Family
+from experts.store import Expert, expert_name, load_expert, save_expert
+from param_envs import Context, Family, family_of
 
 POLL_SECONDS = 0.5
 
@@ -76,6 +72,16 @@ def manifest_path(directory: Path, context: Context) -> Path:
     return directory / f"{expert_name(context)}.json"
 
 
+def unfinished(jobs: Sequence[Job], directory: Path) -> list[Job]:
+    """The jobs whose expert `directory` does not have yet, in order."""
+    return [job for job in jobs if not manifest_path(directory, job.context).exists()]
+
+
+def steps_of(job: Job, recipe: Recipe) -> int:
+    """Environment steps that a job takes."""
+    return recipe.total_steps if job.warm_from is None else recipe.warm_steps
+
+
 def run_jobs(
     jobs: Sequence[Job],
     family: Family,
@@ -83,10 +89,14 @@ def run_jobs(
     reward: str,
     recipe: Recipe,
     directory: Path,
-    workers: int,
+    workers: int | None = None,
+    engine: Engine | None = None,
     on_progress: Callable[[BuildProgress], None] | None = None,
 ) -> None:
     """Trains the experts of `jobs` that `directory` does not have yet.
+
+    This process alone reads and writes `directory`: an expert to start from travels to the worker,
+    and a trained one back.
 
     Args:
         jobs: parents before children.
@@ -94,43 +104,33 @@ def run_jobs(
         reward: meaning of the reward.
         recipe: algorithm and hyperparameters.
         directory: where experts are written, each as soon as it is done.
-        workers: processes, each on one thread.
+        workers: experts at once, each on one thread; None for the engine's own number.
+        engine: where they are trained, processes of this machine by default.
         on_progress: called about twice a second.
 
     Raises:
         ValueError: for a number of workers below 1, or warm starts with a recipe that has none.
         BuildError: at the end, if experts failed; names them and why.
     """
-    if workers < 1:
+    if workers is not None and workers < 1:
         raise ValueError(f"`workers` must be at least 1, got {workers}")
     if recipe.algorithm != "ppo" and any(job.warm_from is not None for job in jobs):
         raise ValueError(f"warm starts need a PPO recipe, got {recipe.name!r}")
     _discard_torn_writes(directory)
-    todo = [job for job in jobs if not manifest_path(directory, job.context).exists()]
-    board = _Board(jobs=list(jobs), todo=todo, recipe=recipe)
-    if not todo:
+    board = _Board(jobs=list(jobs), directory=directory, recipe=recipe)
+    if not board.todo:
         board.report(on_progress)
         return
-    spawn = multiprocessing.get_context("spawn")
-    steps: Any = spawn.Queue()
-    with ProcessPoolExecutor(
-        min(workers, len(todo)), mp_context=spawn, initializer=_start_worker, initargs=(steps,)
-    ) as pool:
-        try:
-            while board.pending or board.futures:
-                for job in board.ready():
-                    arguments = (family.env_id, job, reward, recipe, directory)
-                    board.futures[pool.submit(_train_one, *arguments)] = job
-                done, _ = wait(board.futures, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-                _drain(steps, board.steps)
-                for future in done:
-                    board.finish(future)
-                board.report(on_progress)
-        except BaseException:
-            for process in list((pool._processes or {}).values()):
-                process.terminate()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    prepare = partial(prepare_training, family.env_id, reward, recipe)
+    with (engine or LocalEngine()).open(prepare, workers=workers) as pool:
+        while board.pending or board.submitted:
+            board.submit_ready(pool)
+            for event in pool.events(POLL_SECONDS) if board.submitted else ():
+                if isinstance(event, Reported):
+                    board.steps[str(event.key)] = int(event.value)
+                else:
+                    board.finish(event)
+            board.report(on_progress)
     if board.errors:
         lines = "; ".join(f"{name}: {error}" for name, error in board.errors.items())
         raise BuildError(f"{len(board.errors)} of {len(jobs)} experts failed: {lines}")
@@ -139,113 +139,103 @@ def run_jobs(
 @dataclass
 class _Board:
     jobs: list[Job]
-    todo: list[Job]
+    directory: Path
     recipe: Recipe
+    todo: list[Job] = field(init=False)
     pending: list[Job] = field(init=False)
-    futures: dict[Future[None], Job] = field(default_factory=dict)
+    submitted: dict[str, Job] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     steps: dict[str, int] = field(default_factory=dict)
     done: int = 0
     began: float = field(default_factory=time.perf_counter)
 
     def __post_init__(self) -> None:
+        self.todo = unfinished(self.jobs, self.directory)
         self.pending = list(self.todo)
 
-    def ready(self) -> list[Job]:
-        """Takes the jobs that can start; those whose parent failed fail too."""
-        ready, waiting = [], []
+    def submit_ready(self, pool: Pool) -> None:
+        """Submits the jobs that can start; those whose parent failed fail too."""
+        waiting = []
+        coming = {
+            manifest_path(self.directory, job.context)
+            for job in (*self.pending, *self.submitted.values())
+        }
         for job in self.pending:
-            if job.warm_from is None or job.warm_from.exists():
-                ready.append(job)
-            elif job.warm_from.stem in self.errors:
-                self.errors[expert_name(job.context)] = f"{job.warm_from.stem} failed"
-            else:
-                waiting.append(job)
+            name = expert_name(job.context)
+            if job.warm_from is not None and not job.warm_from.exists():
+                if job.warm_from.stem in self.errors:
+                    self.errors[name] = f"{job.warm_from.stem} failed"
+                elif job.warm_from in coming:
+                    waiting.append(job)
+                else:
+                    self.errors[name] = f"{job.warm_from} is absent"
+                continue
+            try:
+                parent = None if job.warm_from is None else load_expert(job.warm_from)
+            except ValueError as error:
+                self.errors[name] = f"ValueError: {error}"
+                continue
+            self.submitted[name] = job
+            pool.submit(name, (job.context, job.seed, parent))
         self.pending = waiting
-        return ready
 
-    def finish(self, future: Future[None]) -> None:
-        """Counts a finished job, or keeps its error."""
-        job = self.futures.pop(future)
-        name = expert_name(job.context)
-        self.steps[name] = self._planned(job)
-        error = future.exception()
-        if error is None:
-            self.done += 1
-        else:
+    def finish(self, event: Finished | Failed) -> None:
+        """Writes a finished expert and counts it, or keeps its error."""
+        name = str(event.key)
+        job = self.submitted.pop(name)
+        self.steps[name] = steps_of(job, self.recipe)
+        if isinstance(event, Failed):
+            self.errors[name] = event.error
+            return
+        try:
+            save_expert(event.result, self.directory)
+        except OSError as error:
             self.errors[name] = f"{type(error).__name__}: {error}"
-
-    def _planned(self, job: Job) -> int:
-        return self.recipe.total_steps if job.warm_from is None else self.recipe.warm_steps
+        else:
+            self.done += 1
 
     def report(self, on_progress: Callable[[BuildProgress], None] | None) -> None:
         """Tells `on_progress` where the build stands."""
         if on_progress is None:
             return
-        running = [expert_name(job.context) for job in self.futures.values()]
         on_progress(
             BuildProgress(
                 finished=len(self.jobs) - len(self.todo) + self.done,
                 failed=len(self.errors),
                 total=len(self.jobs),
                 steps_done=sum(self.steps.values()),
-                steps_total=sum(self._planned(job) for job in self.todo),
+                steps_total=sum(steps_of(job, self.recipe) for job in self.todo),
                 seconds=time.perf_counter() - self.began,
-                running=tuple(name for name in running if name in self.steps),
+                running=tuple(name for name in self.submitted if name in self.steps),
             )
         )
 
 
-_STEPS: Any = None
-
-
-def _start_worker(steps: Any) -> None:
-    global _STEPS
-    _STEPS = steps
-    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+def prepare_training(env_id: str, reward: str, recipe: Recipe) -> Perform:
+    """What trains the expert of (context, seed, parent or None) in the process that calls this."""
     import torch
 
-    torch.set_num_threads(1)
-
-
-def _leave_with(parent: int) -> None:
-    """Ends this worker soon after the build was killed, in training or idle."""
-    while os.getppid() == parent:
-        time.sleep(POLL_SECONDS)
-    os._exit(1)
-
-
-def _train_one(env_id: str, job: Job, reward: str, recipe: Recipe, directory: Path) -> None:
     from experts.training import train
-    from param_envs import family_of
 
-    name = expert_name(job.context)
+    torch.set_num_threads(1)
+    family = family_of(env_id)
 
-    def report(steps: int) -> None:
-        _STEPS.put((name, steps))
+    def perform(piece: tuple[Context, int, Expert | None], report: Report) -> Expert:
+        context, seed, parent = piece
+        report(0)
+        return train(
+            family,
+            context,
+            reward=reward,
+            recipe=recipe,
+            seed=seed,
+            warm_start=parent,
+            on_steps=report,
+        )
 
-    report(0)
-    expert = train(
-        family_of(env_id),
-        job.context,
-        reward=reward,
-        recipe=recipe,
-        seed=job.seed,
-        warm_start=None if job.warm_from is None else load_expert(job.warm_from),
-        on_steps=report,
-    )
-    save_expert(expert, directory)
+    return perform
 
 
 def _discard_torn_writes(directory: Path) -> None:
     for part in directory.glob(".*.part"):
         part.unlink(missing_ok=True)
-
-
-def _drain(steps: Any, into: dict[str, int]) -> None:
-    while True:
-        try:
-            name, count = steps.get_nowait()
-        except queue.Empty:
-            return
-        into[name] = count

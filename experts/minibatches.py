@@ -98,6 +98,7 @@ class Minibatches:
             "discounts": _rows(discounts),
             "values": _rows((data.values - self.value_mean) / self.value_scale),
         }
+        self._pool = {name: _by_task(self._tables[name], mask) for name in States._fields}
         self._states = _Drawable(mask)
         self._transitions = _Drawable(clean)
 
@@ -113,7 +114,26 @@ class Minibatches:
     def states(self, tasks: Tensor, n_samples: int, generator: torch.Generator) -> States:
         """Draws n_samples states of each task, with replacement, from all of its episodes."""
         rows = self._states.draw(tasks, n_samples, generator)
-        return States(*(self._take(name, rows) for name in States._fields))
+        return States(*(_taken(self._pool[name], rows) for name in States._fields))
+
+    def add_states(self, data: Rollouts) -> None:
+        """Adds states to draw from: more episodes of the same contexts, in the same order.
+
+        They are put on the scale of the first ones. Transitions stay as they are.
+
+        Raises:
+            ValueError: for other contexts, or entries that are not finite.
+        """
+        if len(data.contexts) != self.n_contexts:
+            raise ValueError(
+                f"`data` must be of the same {self.n_contexts} contexts, got {len(data.contexts)}"
+            )
+        _check_drawable(data, data.mask, np.zeros_like(data.mask))
+        new = {"observations": self._normalised(data.observations), "labels": _rows(data.labels)}
+        for name, table in new.items():
+            added = _by_task(table, data.mask)
+            self._pool[name] = torch.cat([self._pool[name], added], dim=1)
+        self._states.extend(data.mask)
 
     def transitions(self, tasks: Tensor, n_samples: int, generator: torch.Generator) -> Transitions:
         """Draws n_samples steps of each task, with replacement, from its clean episodes."""
@@ -121,8 +141,7 @@ class Minibatches:
         return Transitions(*(self._take(name, rows) for name in Transitions._fields))
 
     def _take(self, name: str, rows: Tensor) -> Tensor:
-        table = self._tables[name]
-        return table.index_select(0, rows.reshape(-1)).reshape(*rows.shape, *table.shape[1:])
+        return _taken(self._tables[name], rows)
 
     def _normalised(self, observations: NDArray[np.float32]) -> Tensor:
         return _rows((observations - self.observation_mean) / self.observation_scale)
@@ -132,7 +151,14 @@ class _Drawable:
     """The steps that may be drawn: rows of the flattened tables, task by task."""
 
     def __init__(self, mask: NDArray[np.bool_]) -> None:
-        flat = torch.from_numpy(mask.reshape(len(mask), -1))
+        self._arrange(torch.from_numpy(mask.reshape(len(mask), -1)))
+
+    def extend(self, mask: NDArray[np.bool_]) -> None:
+        """Lets further steps of each task be drawn, which stand behind the others in its rows."""
+        self._arrange(torch.cat([self._flat, torch.from_numpy(mask.reshape(len(mask), -1))], dim=1))
+
+    def _arrange(self, flat: Tensor) -> None:
+        self._flat = flat
         self.counts = flat.sum(1)
         self._order = torch.argsort(~flat, dim=1, stable=True)
 
@@ -141,6 +167,17 @@ class _Drawable:
         positions = (uniform * self.counts[tasks, None]).long()
         steps = self._order[tasks[:, None], positions]
         return tasks[:, None] * self._order.shape[1] + steps
+
+
+def _by_task(table: Tensor, mask: NDArray[np.bool_]) -> Tensor:
+    """A table (C * E * T, ...) as (C, E * T, ...)."""
+    return table.reshape(len(mask), -1, *table.shape[1:])
+
+
+def _taken(table: Tensor, rows: Tensor) -> Tensor:
+    """Rows (n_tasks, n_samples) of a table (n_rows, size) or (n_tasks, rows a task, size)."""
+    flat = table.reshape(-1, table.shape[-1]) if table.ndim == 3 else table
+    return flat.index_select(0, rows.reshape(-1)).reshape(*rows.shape, *flat.shape[1:])
 
 
 def _rows(array: NDArray[np.floating]) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experts.evaluation import episode_seeds, episodes_env
-from experts.policy import Floats, MLPs
+from experts.policy import Floats, MLPPolicies, MLPs
 from experts.store import Experts
 from param_envs import Context, Family
 
@@ -23,6 +23,7 @@ class Rollouts:
 
     In noisy episodes the executed action is not the expert's: `labels` is what the expert would
     have done there. So the data also shows how to come back from states that an expert avoids.
+    Entries past the end of an episode are 0.
 
     Attributes:
         family: of the contexts.
@@ -37,8 +38,10 @@ class Rollouts:
         next_observations: (C, E, T, observation_size).
         values: q* of (observation, label), discounted, in units of the reward, (C, E, T).
         mask: True where the episode was still running, (C, E, T).
+        terminated: whether the episode ended because it failed, not by time, (C, E).
         noise: standard deviation of the exploration noise of each episode, (E,).
-        experts: the experts, in the order of the contexts.
+        seeds: `env.reset(seed=...)` of each episode, (C, E); None where unknown.
+        experts: the experts, in the order of the contexts; None where the data came without.
     """
 
     family: Family
@@ -53,8 +56,10 @@ class Rollouts:
     next_observations: Floats
     values: Floats
     mask: NDArray[np.bool_]
+    terminated: NDArray[np.bool_]
     noise: Floats
-    experts: Experts
+    seeds: NDArray[np.uint64] | None = None
+    experts: Experts | None = None
 
     @property
     def clean(self) -> NDArray[np.bool_]:
@@ -72,7 +77,9 @@ class Rollouts:
             self,
             contexts=tuple(self.contexts[i] for i in rows),
             mask=self.mask[rows],
-            experts=self.experts.select(rows),
+            terminated=self.terminated[rows],
+            seeds=None if self.seeds is None else self.seeds[rows],
+            experts=None if self.experts is None else self.experts.select(rows),
             **{name: getattr(self, name)[rows] for name in names},
         )
 
@@ -85,6 +92,7 @@ def collect(
     seed: int,
     n_steps: int | None = None,
     value: str = "monte-carlo",
+    behaviour: MLPPolicies | None = None,
     n_threads: int = 0,
 ) -> Rollouts:
     """Plays every expert in its own context, all episodes in one batch.
@@ -95,13 +103,17 @@ def collect(
         noise: standard deviation of the Gaussian noise in each of E episodes.
         seed: of starts and noise.
         n_steps: longest episode, the family's own by default.
-        value: `critic` takes q* from the experts' critics at their own actions; `monte-carlo` is
-            the discounted return of the recorded episode, plus the critic's value after its end
-            unless the episode failed there. In noisy episodes that is the noisy behaviour's.
+        value: `critic` takes q* from the experts' critics at their own actions: Q(s, label) of TD3
+            and SAC, V(s) of PPO. `monte-carlo` is the discounted return of the recorded episode,
+            plus the critic's value after its end unless the episode failed there. In noisy
+            episodes that is the noisy behaviour's.
+        behaviour: C policies that act instead of the experts, which only label what these do; then
+            no episode is the expert's own, and `noise` has to say so by being above 0 everywhere.
         n_threads: threads to step on, 0 for all cores.
 
     Raises:
-        ValueError: for an unknown feature or value, negative noise, or experts of mixed critics.
+        ValueError: for an unknown feature or value, negative noise, experts whose critics or
+            discounts differ in kind, or a noise of 0 with a `behaviour`.
     """
     family, n_contexts, n_episodes = experts.family, len(experts), len(noise)
     names = tuple(feature.name for feature in family.selected(features))
@@ -109,15 +121,9 @@ def collect(
         raise ValueError(f"`value` must be 'critic' or 'monte-carlo', got {value!r}")
     if n_episodes < 1 or min(noise, default=0.0) < 0.0:
         raise ValueError(f"`noise` must be one number >= 0 an episode, got {list(noise)}")
-    if experts.critics is None:
-        raise ValueError("`experts` must have critics of one shape")
-    kinds = {record["critic"] for record in experts.records}
-    discounts = {float(record["discount"]) for record in experts.records}
-    if len(kinds) != 1 or len(discounts) != 1:
-        raise ValueError(
-            f"`experts` must share one critic and discount, got {sorted(kinds)} and "
-            f"{sorted(discounts)}"
-        )
+    if behaviour is not None and min(noise) == 0.0:
+        raise ValueError(f"`noise` must be above 0 with a `behaviour`, got {list(noise)}")
+    critics = _Critics(experts)
     env = episodes_env(
         family,
         experts.contexts,
@@ -136,12 +142,14 @@ def collect(
     failed = np.zeros((n_contexts, n_episodes), dtype=np.bool_)
     deviation = np.asarray(noise, dtype=np.float32)
     running = np.ones((n_contexts, n_episodes), dtype=np.bool_)
-    observation, _ = env.reset(seed=episode_seeds(seed, n_contexts, n_episodes))
+    seeds = episode_seeds(seed, n_contexts, n_episodes)
+    observation, _ = env.reset(seed=seeds)
     for t in range(shape[2]):
         grouped = observation.reshape(n_contexts, n_episodes, -1)
         labels = experts.policies.act(grouped)
         jitter = rng.standard_normal(labels.shape, dtype=np.float32) * deviation[:, None]
-        actions = np.clip(labels + jitter, -1.0, 1.0)
+        intended = labels if behaviour is None else behaviour.act(grouped)
+        actions = np.clip(intended + jitter, -1.0, 1.0)
         observation, reward, terminated, truncated, _ = env.step(actions.reshape(env.num_envs, -1))
         arrays["observations"][:, :, t] = grouped
         arrays["labels"][:, :, t] = labels
@@ -154,55 +162,78 @@ def collect(
         if not running.any():
             break
     env.close()
-    values = _critic_values(experts, kinds.pop(), arrays["observations"], arrays["labels"])
-    discount = discounts.pop()
-    if value == "monte-carlo":
-        last = _critic_values(
-            experts,
-            experts.records[0]["critic"],
-            arrays["next_observations"],
-            experts.policies.act(
-                arrays["next_observations"].reshape(n_contexts, -1, family.observation_size)
-            ).reshape(arrays["labels"].shape),
-        )
-        values = _discounted(rewards, mask, last, failed, discount)
+    for array in (*arrays.values(), rewards):
+        array[~mask] = 0.0
+    if value == "critic":
+        values = np.where(mask, critics.values(arrays["observations"], arrays["labels"]), 0.0)
+    else:
+        last = (mask.sum(axis=2) - 1)[:, :, None, None]
+        ends = np.take_along_axis(arrays["next_observations"], last, axis=2)
+        then = experts.policies.act(ends[:, :, 0])[:, :, None]
+        tails = np.where(failed, 0.0, critics.values(ends, then)[:, :, 0])
+        values = discounted_returns(rewards, mask, tails, critics.discount)
     return Rollouts(
         family=family,
         features=names,
         reward=experts.reward,
-        discount=discount,
+        discount=critics.discount,
         contexts=experts.contexts,
         rewards=rewards,
-        values=values,
+        values=values.astype(np.float32),
         mask=mask,
+        terminated=failed,
         noise=deviation,
+        seeds=np.array(seeds, dtype=np.uint64).reshape(running.shape),
         experts=experts,
         **arrays,
     )
 
 
-def _critic_values(experts: Experts, kind: str, observations: Floats, actions: Floats) -> Floats:
-    critics: MLPs | None = experts.critics
-    assert critics is not None
-    inputs = observations if kind == "v" else np.concatenate([observations, actions], axis=-1)
-    shape = observations.shape[:-1]
-    return critics.apply(inputs.reshape(len(experts), -1, inputs.shape[-1])).reshape(shape)
-
-
-def _discounted(
-    rewards: Floats,
-    mask: NDArray[np.bool_],
-    next_values: Floats,
-    failed: NDArray[np.bool_],
-    discount: float,
+def discounted_returns(
+    rewards: Floats, mask: NDArray[np.bool_], tails: NDArray[np.floating], discount: float
 ) -> Floats:
+    """Discounted return (C, E, T) from every step to the end of its episode; 0 past the end.
+
+    Args:
+        rewards: (C, E, T).
+        mask: True where the episode was running, (C, E, T), from the first step on.
+        tails: what follows the last step, (C, E).
+        discount: γ.
+    """
     values = np.zeros_like(rewards)
-    n_steps = rewards.shape[-1]
-    following = np.zeros(rewards.shape[:2], dtype=np.float32)
-    for t in range(n_steps - 1, -1, -1):
-        ends = mask[..., t] & (~mask[..., t + 1] if t + 1 < n_steps else True)
-        tail = np.where(failed, 0.0, next_values[..., t])
-        following = np.where(ends, tail, following)
-        values[..., t] = np.where(mask[..., t], rewards[..., t] + discount * following, 0.0)
-        following = values[..., t]
+    following = tails.astype(rewards.dtype)
+    for t in range(rewards.shape[2] - 1, -1, -1):
+        following = np.where(mask[:, :, t], rewards[:, :, t] + discount * following, following)
+        values[:, :, t] = np.where(mask[:, :, t], following, 0.0)
     return values
+
+
+class _Critics:
+    """The critics of a batch of experts, all of one kind and discount."""
+
+    def __init__(self, experts: Experts) -> None:
+        if experts.critics is None:
+            raise ValueError("`experts` must have critics of one shape, theirs differ")
+        kinds = {record["critic"] for record in experts.records}
+        discounts = {float(record["discount"]) for record in experts.records}
+        if len(kinds) != 1 or len(discounts) != 1 or not kinds <= {"v", "q"}:
+            raise ValueError(
+                "`experts` must share one critic, 'v' or 'q', and one discount, got "
+                f"{sorted(kinds)} and {sorted(discounts)}"
+            )
+        self._networks: MLPs = experts.critics
+        self._takes_actions = kinds == {"q"}
+        self.discount = discounts.pop()
+
+    def values(self, observations: Floats, actions: Floats) -> Floats:
+        """(C, E, T) for observations (C, E, T, size) and actions (C, E, T, size).
+
+        Episode by episode: the hidden layers of all at once would take gigabytes.
+        """
+        values = np.empty(observations.shape[:3], dtype=np.float32)
+        for e in range(observations.shape[1]):
+            inputs = observations[:, e]
+            if self._takes_actions:
+                inputs = np.concatenate([inputs, actions[:, e]], axis=-1)
+            values[:, e] = self._networks.apply(inputs)[..., 0]
+        return values

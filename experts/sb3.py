@@ -10,9 +10,8 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.distributions import SquashedDiagGaussianDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.type_aliases import Schedule
+from stable_baselines3.common.type_aliases import PyTorchObs
 from stable_baselines3.common.vec_env import VecNormalize
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 from torch import nn
@@ -29,12 +28,38 @@ class SquashedGaussianPolicy(ActorCriticPolicy):
     """SB3's actor-critic policy with tanh-squashed Gaussian actions.
 
     Deterministic actions are tanh(mean): smooth and within bounds, so easier to imitate than a
-    clipped Gaussian's.
+    clipped Gaussian's. The algorithm learns from actions as they were before tanh, whose
+    log-probabilities are a Gaussian's: the ratio of two policies' is the same (tanh's slope cancels
+    out), and no inverse of tanh has to be taken of actions that are saturated.
+
+    Attributes:
+        quiet: (n_envs,) booleans; environments that get the mean while rollouts are collected.
     """
 
-    def _build(self, lr_schedule: Schedule) -> None:
-        self.action_dist = SquashedDiagGaussianDistribution(_size(self.action_space))
-        super()._build(lr_schedule)
+    quiet: torch.Tensor | None = None
+
+    @property
+    def squash_output(self) -> bool:
+        """True, so that SB3 passes actions through `unscale_action` on their way out."""
+        return True
+
+    def unscale_action(self, scaled_action: NDArray[Any]) -> NDArray[Any]:
+        """The environment's action of one before tanh."""
+        return super().unscale_action(np.tanh(scaled_action))
+
+    def forward(
+        self, obs: PyTorchObs, deterministic: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """SB3's forward pass, in which the environments of `quiet` act without noise."""
+        if self.quiet is None:
+            return super().forward(obs, deterministic)
+        features = self.extract_features(obs)
+        latent_pi, latent_vf = self.mlp_extractor(features)
+        distribution = self._get_action_dist_from_latent(latent_pi)
+        actions = torch.where(
+            self.quiet[:, None], distribution.mode(), distribution.get_actions()
+        )
+        return actions, self.value_net(latent_vf), distribution.log_prob(actions)
 
 
 def export(
@@ -94,7 +119,10 @@ def to_sb3(expert: Expert) -> BaseAlgorithm:
         ValueError: if the manifest names no known algorithm.
     """
     algorithm = expert.record["algorithm"]
-    widths = [weight.shape[2] for weight in expert.policy.weights[:-1]]
+    widths = {
+        "pi": [weight.shape[2] for weight in expert.policy.weights[:-1]],
+        "vf" if algorithm == "ppo" else "qf": [w.shape[2] for w in expert.critic.weights[:-1]],
+    }
     activation = ACTIVATIONS[expert.policy.activation]
     family = expert.family
     env = ParamVecEnv(
@@ -149,6 +177,34 @@ def resume_ppo(model: PPO, normaliser: VecNormalize, expert: Expert) -> None:
     returns.var = np.float64(reward_scale**2 - normaliser.epsilon)
     returns.count = WARM_COUNT
 
+
+def adopt_policy(model: PPO, normaliser: VecNormalize, expert: Expert) -> None:
+    """Gives a PPO model the policy of an expert of any algorithm; the critic stays untrained.
+
+    The normaliser's statistics come from episodes of that policy, and are folded out of its first
+    layer, so that it acts as before.
+    """
+    normaliser.reset()
+    for _ in range(STATISTICS_STEPS):
+        observations = cast(Any, normaliser.get_original_obs())
+        normaliser.step(expert.policy.act(observations[None])[0])
+    statistics: Any = normaliser.obs_rms
+    statistics.count = WARM_COUNT
+    weights, biases = _folded(expert.policy)
+    scale = np.sqrt(statistics.var + normaliser.epsilon)
+    biases[0] = biases[0] + statistics.mean @ weights[0]
+    weights[0] = weights[0] * scale[:, None]
+    _fill(_layers(model)[0], (weights, biases))
+
+
+def freeze_actor(model: PPO, frozen: bool) -> None:
+    """Stops or lets the training of a PPO model's policy, but for its noise."""
+    for layer in _layers(model)[0]:
+        layer.requires_grad_(not frozen)
+
+
+STATISTICS_STEPS = 400
+"""Steps of every environment from which the statistics of an adopted policy come."""
 
 WARM_COUNT = 1e6
 """Observations that inherited statistics count for, so that they move slowly."""

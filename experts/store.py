@@ -5,21 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_tensors
-from safetensors.numpy import save as save_tensors
 
 from experts.policy import MLPPolicies, MLPs
+from experts.weights import CriticDtype, decode, encode
 from param_envs import Context, Family, family_of
 
 FORMAT_VERSION = 1
+NEXT_CHECKSUM = "sha256_next"
+"""In a manifest while `compact` replaces its weights: both checksums are right."""
 ZOO = Path(__file__).parent / "zoo"
 
 
@@ -109,26 +110,38 @@ def zoo_path(zoo: str) -> Path:
     return path
 
 
-def save_expert(expert: Expert, directory: Path) -> Path:
+def save_expert(expert: Expert, directory: Path, *, critic_dtype: CriticDtype = "float16") -> Path:
     """Writes weights, then the manifest that vouches for them; returns the manifest's path.
 
-    A reader sees all of an expert or nothing: the manifest comes last and has the checksum.
+    A reader sees all of an expert or nothing: an older manifest is removed before the weights
+    change, and the new one, with the checksum, comes last.
+
+    Args:
+        expert: the expert.
+        directory: its folder, made if absent.
+        critic_dtype: `float16` halves the critic, which only serves q* and warm starts, unless
+            that changes its values too much (`weights.CRITIC_TOLERANCE`). Policies are exact.
 
     Raises:
-        OSError: if the disk is full or the folder cannot be written; nothing half-written stays.
+        ValueError: for another `critic_dtype`.
+        OSError: if the disk is full or the folder cannot be written; nothing half-written stays,
+            and an older expert does.
     """
+    payload = encode(expert.policy, expert.critic, expert.extras, critic_dtype=critic_dtype)
     directory.mkdir(parents=True, exist_ok=True)
     name = expert_name(expert.context)
-    payload = save_tensors({**_tensors(expert), **dict(expert.extras)})
     record = {
         **expert.record,
         "format": FORMAT_VERSION,
         "activation": expert.policy.activation,
         "sha256": hashlib.sha256(payload).hexdigest(),
     }
-    write_atomically(directory / f"{name}.safetensors", payload)
     manifest = directory / f"{name}.json"
-    write_atomically(manifest, (json.dumps(record, indent=1) + "\n").encode())
+    weights = manifest.with_suffix(".safetensors")
+    with _on_disk(weights, payload) as new_weights, _on_disk(manifest, _json(record)) as new:
+        manifest.unlink(missing_ok=True)
+        os.replace(new_weights, weights)
+        os.replace(new, manifest)
     return manifest
 
 
@@ -144,21 +157,29 @@ def load_expert(manifest: Path) -> Expert:
         payload = weights.read_bytes()
     except OSError as error:
         raise ValueError(f"{weights}: cannot be read ({error.strerror})") from error
-    if hashlib.sha256(payload).hexdigest() != record["sha256"]:
-        raise ValueError(f"{weights}: checksum differs from the manifest's, the file is damaged")
+    checksum = hashlib.sha256(payload).hexdigest()
+    if checksum not in (record["sha256"], record.pop(NEXT_CHECKSUM, None)):
+        raise ValueError(
+            f"{weights}: checksum differs from the manifest's, the file is damaged or the manifest "
+            "is another's"
+        )
+    record["sha256"] = checksum
     try:
-        tensors = load_tensors(payload)
-    except SafetensorError as error:
-        raise ValueError(f"{weights}: not a safetensors file ({error})") from error
-    policy = _network(tensors, "policy", record["activation"], weights)
-    critic = _network(tensors, "critic", record["activation"], weights)
-    used = ("policy.", "critic.")
-    return Expert(
-        policy=MLPPolicies(**policy),
-        critic=MLPs(**critic),
-        extras={name: t for name, t in tensors.items() if not name.startswith(used)},
-        record=record,
-    )
+        policy, critic, extras = decode(payload, activation=record["activation"])
+    except ValueError as error:
+        raise ValueError(f"{weights}: {error}") from error
+    expert = Expert(policy=policy, critic=critic, extras=extras, record=record)
+    try:
+        sizes = (expert.family.observation_size, expert.family.action_size)
+        expert.context  # noqa: B018 (an unknown feature or a value out of range raises)
+    except ValueError as error:
+        raise ValueError(f"{manifest}: {error}") from error
+    if (expert.policy.input_size, expert.policy.output_size) != sizes:
+        raise ValueError(
+            f"{weights}: the policy must map {sizes[0]} numbers to {sizes[1]}, it maps "
+            f"{expert.policy.input_size} to {expert.policy.output_size}"
+        )
+    return expert
 
 
 def load_experts(directory: Path) -> Experts:
@@ -166,21 +187,73 @@ def load_experts(directory: Path) -> Experts:
 
     Raises:
         FileNotFoundError: if the folder has no expert.
-        ValueError: naming the file, if one is damaged or belongs to another family or reward.
+        ValueError: naming the file, if one is damaged, belongs to another family or reward, or is
+            of a context that another one is of.
     """
     manifests = sorted(directory.glob("*.json")) if directory.is_dir() else []
     if not manifests:
         raise FileNotFoundError(f"no experts in {directory}")
     found = [load_expert(path) for path in manifests]
     first = found[0].record
+    seen: dict[Context, Path] = {}
     for path, expert in zip(manifests, found, strict=True):
         for key in ("env_id", "reward"):
             if expert.record[key] != first[key]:
                 raise ValueError(
                     f"{path}: `{key}` is {expert.record[key]!r}, the folder's is {first[key]!r}"
                 )
+        if seen.setdefault(expert.context, path) != path:
+            raise ValueError(f"{path}: {seen[expert.context].name} is of the same context")
     found.sort(key=lambda expert: tuple(expert.context.values()))
     return gather(found)
+
+
+def shipped_experts(checksums: Sequence[str | None]) -> Experts | None:
+    """The shipped experts with those checksums, in that order; None unless a zoo has all of them.
+
+    Args:
+        checksums: n SHA-256 of weights, as manifests have them, or None where unknown.
+
+    Raises:
+        ValueError: naming the file, if an expert among them is damaged.
+    """
+    for directory in sorted(ZOO.iterdir()) if ZOO.is_dir() else []:
+        manifests = {
+            _read_manifest(path)["sha256"]: path for path in sorted(directory.glob("*.json"))
+        }
+        if checksums and set(checksums) <= set(manifests):
+            return gather([load_expert(manifests[checksum]) for checksum in checksums])
+    return None
+
+
+def compact(directory: Path) -> tuple[int, int]:
+    """Rewrites the experts of a folder as `save_expert` does by default: critics in float16.
+
+    Policies and records stay as they are, but for the checksum. Killed at any moment, it leaves
+    every expert readable.
+
+    Returns:
+        Bytes of all weights before and after.
+
+    Raises:
+        ValueError: naming the file, if an expert is damaged; those before it are rewritten.
+        OSError: if the disk is full or the folder cannot be written.
+    """
+    before = after = 0
+    for manifest in sorted(directory.glob("*.json")):
+        weights = manifest.with_suffix(".safetensors")
+        expert = load_expert(manifest)
+        payload = encode(expert.policy, expert.critic, expert.extras)
+        before += weights.stat().st_size
+        after += len(payload)
+        checksum = hashlib.sha256(payload).hexdigest()
+        rewritten = {**expert.record, "sha256": checksum}
+        if checksum != expert.record["sha256"]:
+            write_atomically(manifest, _json({**expert.record, NEXT_CHECKSUM: checksum}))
+            write_atomically(weights, payload)
+        if rewritten != _read_manifest(manifest):
+            write_atomically(manifest, _json(rewritten))
+    return before, after
 
 
 def gather(found: Sequence[Expert]) -> Experts:
@@ -205,13 +278,20 @@ def gather(found: Sequence[Expert]) -> Experts:
 
 def write_atomically(path: Path, payload: bytes) -> None:
     """Writes a file that is either whole or absent, even after a kill or a full disk."""
+    with _on_disk(path, payload) as temporary:
+        os.replace(temporary, path)
+
+
+@contextmanager
+def _on_disk(path: Path, payload: bytes) -> Iterator[Path]:
+    """A temporary file beside `path`, whole and safe from a power cut, gone at the end."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with temporary.open("wb") as file:
             file.write(payload)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        yield temporary
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -232,32 +312,13 @@ def _read_manifest(manifest: Path) -> dict[str, Any]:
             f"{manifest}: `format` must be {FORMAT_VERSION}, got {record['format']}; "
             "it was written by another version of this package"
         )
+    if not isinstance(record["context"], dict):
+        raise ValueError(
+            f"{manifest}: `context` must map feature names to values, got a "
+            f"{type(record['context']).__name__}"
+        )
     return dict(record)
 
 
-def _tensors(expert: Expert) -> dict[str, NDArray[np.float32]]:
-    tensors = {}
-    for prefix, network in (("policy", expert.policy), ("critic", expert.critic)):
-        for layer, (w, b) in enumerate(zip(network.weights, network.biases, strict=True)):
-            tensors[f"{prefix}.{layer}.weight"] = np.ascontiguousarray(w[0])
-            tensors[f"{prefix}.{layer}.bias"] = np.ascontiguousarray(b[0])
-        for name in ("mean", "scale"):
-            if getattr(network, name) is not None:
-                tensors[f"{prefix}.{name}"] = np.ascontiguousarray(getattr(network, name)[0])
-    return tensors
-
-
-def _network(
-    tensors: Mapping[str, NDArray[np.float32]], prefix: str, activation: str, path: Path
-) -> dict[str, Any]:
-    n_layers = sum(name.startswith(f"{prefix}.") and name.endswith(".weight") for name in tensors)
-    try:
-        return {
-            "weights": tuple(tensors[f"{prefix}.{i}.weight"][None] for i in range(n_layers)),
-            "biases": tuple(tensors[f"{prefix}.{i}.bias"][None] for i in range(n_layers)),
-            "activation": activation,
-            "mean": tensors.get(f"{prefix}.mean"),
-            "scale": tensors.get(f"{prefix}.scale"),
-        }
-    except KeyError as error:
-        raise ValueError(f"{path}: the tensor {error} is missing") from None
+def _json(record: Mapping[str, Any]) -> bytes:
+    return (json.dumps(record, indent=1) + "\n").encode()

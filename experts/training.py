@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import math
-import platform
-import subprocess
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -23,13 +19,27 @@ from stable_baselines3.common.vec_env import VecNormalize
 from torch import nn
 
 from experts.evaluation import play
+from experts.policy import MLPPolicies
+from experts.provenance import provenance
 from experts.recipes import Recipe
-from experts.sb3 import ACTIVATIONS, SquashedGaussianPolicy, export, resume_ppo, training_env
+from experts.sb3 import (
+    ACTIVATIONS,
+    SquashedGaussianPolicy,
+    adopt_policy,
+    export,
+    freeze_actor,
+    resume_ppo,
+    training_env,
+)
 from experts.store import Expert, expert_name
 from param_envs import Context, Family
 
 EVALUATION_EPISODES = 10
 EVALUATION_SEED = 1_000_003
+SELECTION_EPISODES = 20
+SELECTION_SEED = 2_000_003
+CANDIDATES_FROM = 0.75
+"""Share of a training after which snapshots are kept as candidates."""
 CURVE_POINTS = 20
 UNCLIPPED = 1e9
 """VecNormalize's clipping is put out of reach, so that an expert is a plain network."""
@@ -53,7 +63,9 @@ def train(
         reward: meaning of the reward.
         recipe: algorithm and hyperparameters.
         seed: of networks, exploration and starts.
-        warm_start: a neighbour's expert to start from; training then takes `recipe.warm_steps`.
+        warm_start: an expert to start from, a neighbour's for instance; training then takes
+            `recipe.warm_steps`. Of an expert of TD3 or SAC only the policy is taken on, and it
+            rests for `recipe.critic_steps` while the critic learns its values.
         on_steps: called now and then with the environment steps done so far. An exception that it
             raises ends the training.
 
@@ -77,28 +89,54 @@ def train(
         if not isinstance(model, PPO) or normaliser is None:
             raise ValueError(f"warm starts need a PPO recipe, got {recipe.name!r}")
         _check_layers(recipe, warm_start)
-        resume_ppo(model, normaliser, warm_start)
+        if warm_start.record["critic"] == "v":
+            resume_ppo(model, normaliser, warm_start)
+        else:
+            adopt_policy(model, normaliser, warm_start)
+            freeze_actor(model, True)  # `_Monitor` frees it
     start = recipe.exploration if warm_start is None else recipe.warm_exploration
-    monitor = _Monitor(recipe, n_steps, start, on_steps)
+    monitor = _Monitor(recipe, n_steps, start, seed, on_steps)
     model.learn(n_steps, callback=monitor)
+    steps = int(model.num_timesteps)
+    candidates = {**monitor.candidates, steps: export(model, normaliser, {})}
+    kept = best_step(candidates, family, context, reward)
     record = {
         "env_id": family.env_id,
         "context": dict(context),
         "reward": reward,
         "algorithm": recipe.algorithm,
         "recipe": recipe.name if warm_start is None else f"{recipe.name}-chained",
-        "hyperparameters": _plain(recipe),
+        "hyperparameters": hyperparameters(recipe),
         "seed": seed,
-        "steps": int(model.num_timesteps),
-        "warm_start": None if warm_start is None else _parent(warm_start),
+        "steps": steps,
+        "kept_from_step": kept,
+        "warm_start": None if warm_start is None else parentage(warm_start),
         "discount": recipe.discount,
         "curve": monitor.curve[-CURVE_POINTS:],
         "seconds": round(time.perf_counter() - started, 1),
         **provenance(),
     }
     batched.close()
-    expert = export(model, normaliser, record)
-    return evaluated(expert)
+    expert = candidates[kept]
+    return evaluated(replace(expert, record={**record, **expert.record}))
+
+
+def best_step(
+    candidates: Mapping[int, Expert], family: Family, context: Context, reward: str
+) -> int:
+    """The step after which the deterministic policy was best, on starts of its own."""
+    if len(candidates) == 1:
+        return next(iter(candidates))
+    played = play(
+        MLPPolicies.stack([candidate.policy for candidate in candidates.values()]),
+        family,
+        [context] * len(candidates),
+        reward=reward,
+        n_episodes=SELECTION_EPISODES,
+        seed=SELECTION_SEED,
+        n_threads=1,
+    )
+    return list(candidates)[int(played.returns.mean(axis=1).argmax())]
 
 
 def evaluated(expert: Expert) -> Expert:
@@ -132,33 +170,13 @@ def evaluated(expert: Expert) -> Expert:
     )
 
 
-def provenance() -> dict[str, Any]:
-    """When, where and with which versions something was computed."""
-    packages = ("mujoco", "gymnasium", "stable-baselines3", "torch", "numpy")
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
-        "machine": f"{platform.machine()}, Python {platform.python_version()}",
-        "versions": {package: version(package) for package in packages},
-    }
-
-
-def _parent(expert: Expert) -> dict[str, Any]:
+def parentage(expert: Expert) -> dict[str, Any]:
+    """What the manifest of an expert tells about the one that it was warm-started from."""
     return {"expert": expert_name(expert.context), "reward": expert.record["reward"]}
 
 
-def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        done = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return done.stdout.strip()
-
-
-def _plain(recipe: Recipe) -> dict[str, Any]:
+def hyperparameters(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as the manifest has it."""
     values = {name: getattr(recipe, name) for name in recipe.__dataclass_fields__}
     return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
@@ -193,7 +211,11 @@ def _model(recipe: Recipe, environment: Any, seed: int, *, warm: bool) -> BaseAl
         )
         ppo.policy.log_std.requires_grad_(False)  # `_Monitor` lowers it on a schedule
         return ppo
+    if recipe.critic_hidden is not None:
+        policy["net_arch"] = {"pi": list(recipe.hidden), "qf": list(recipe.critic_hidden)}
     shared["learning_starts"] = recipe.learning_starts
+    shared["gradient_steps"] = recipe.updates_per_step
+    shared["buffer_size"] = recipe.buffer_size
     shared["tau"] = recipe.target_tau
     if recipe.algorithm == "sac":
         return SAC("MlpPolicy", environment, policy_kwargs=policy, **shared)
@@ -203,13 +225,17 @@ def _model(recipe: Recipe, environment: Any, seed: int, *, warm: bool) -> BaseAl
         "MlpPolicy",
         environment,
         action_noise=noise,
-        target_policy_noise=recipe.exploration,
-        target_noise_clip=0.3,
+        target_policy_noise=(
+            recipe.exploration if recipe.target_noise is None else recipe.target_noise
+        ),
+        target_noise_clip=recipe.target_noise_clip,
+        policy_delay=recipe.policy_delay,
         policy_kwargs=policy,
         **shared,
     )
     if recipe.orthogonal:
         _make_orthogonal(model, seed)
+    _scale_last_layer(model, recipe.final_layer_scale)
     return model
 
 
@@ -230,6 +256,14 @@ def _make_orthogonal(model: TD3, seed: int) -> None:
         target.load_state_dict(online.state_dict())
 
 
+def _scale_last_layer(model: TD3, scale: float) -> None:
+    for actor in (model.policy.actor, model.policy.actor_target):
+        last = [module for module in actor.modules() if isinstance(module, nn.Linear)][-1]
+        with torch.no_grad():
+            last.weight.mul_(scale)
+            last.bias.mul_(scale)
+
+
 def _check_layers(recipe: Recipe, expert: Expert) -> None:
     widths = tuple(int(weight.shape[2]) for weight in expert.policy.weights[:-1])
     if widths != recipe.hidden or expert.policy.activation != recipe.activation:
@@ -247,6 +281,7 @@ class _Monitor(BaseCallback):
         recipe: Recipe,
         n_steps: int,
         exploration: float,
+        seed: int,
         on_steps: Callable[[int], None] | None,
     ) -> None:
         super().__init__()
@@ -259,6 +294,11 @@ class _Monitor(BaseCallback):
         self._ended: list[float] = []
         self._next_report = 0
         self._next_point = n_steps // CURVE_POINTS
+        gaps = max(1, recipe.n_candidates - 1)
+        share = [CANDIDATES_FROM + (1.0 - CANDIDATES_FROM) * i / gaps for i in range(gaps)]
+        self._snapshots = [int(s * n_steps) for s in share[: recipe.n_candidates - 1]]
+        self.candidates: dict[int, Expert] = {}
+        self._generator = torch.Generator().manual_seed(seed)
 
     def _on_step(self) -> bool:
         rewards = self._rewards()
@@ -280,12 +320,31 @@ class _Monitor(BaseCallback):
         normaliser = self.model.get_vec_normalize_env()
         return self.locals["rewards"] if normaliser is None else normaliser.get_original_reward()
 
+    def _on_rollout_end(self) -> None:
+        quiet = getattr(self.model.policy, "quiet", None)
+        if quiet is not None:
+            cast(Any, self.model).rollout_buffer.advantages[:, quiet.numpy()] = 0.0
+
     def _on_rollout_start(self) -> None:
+        if self._snapshots and self.num_timesteps >= self._snapshots[0]:
+            self._snapshots.pop(0)
+            normaliser = self.model.get_vec_normalize_env()
+            self.candidates[self.num_timesteps] = export(self.model, normaliser, {})
         recipe, model = self._recipe, cast(Any, self.model)
+        if recipe.quiet_share > 0.0:
+            draw = torch.rand(recipe.n_envs, generator=self._generator)
+            model.policy.quiet = draw < recipe.quiet_share
+        if isinstance(self.model, PPO) and self.num_timesteps >= recipe.critic_steps:
+            freeze_actor(self.model, False)
         fraction = min(1.0, self.num_timesteps / (recipe.exploration_steps or self._n_steps))
         start, end = self._exploration, recipe.final_exploration
         if recipe.algorithm == "ppo":
             model.policy.log_std.data.fill_(math.log(start) + fraction * math.log(end / start))
         elif recipe.algorithm == "td3":
-            model.action_noise._sigma[:] = start + fraction * (end - start)
-            model.target_policy_noise = start + fraction * (end - start)
+            deviation = start + fraction * (end - start)
+            # SB3 makes one noise an environment of the one that it was given.
+            noises = getattr(model.action_noise, "noises", [model.action_noise])
+            for noise, level in zip(noises, recipe.levels, strict=True):
+                noise._sigma[:] = deviation * level
+            if recipe.target_noise is None:
+                model.target_policy_noise = deviation

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from experts.evaluation import play
+from experts.evaluation import Played, episode_seeds, play
 from experts.policy import MLPPolicies
 from experts.store import Experts
+
+Array = NDArray[np.float64]
 
 SLOTS = 1600
 """Environments stepped at once, about 100 MB of simulations."""
 
 
-class _EachEverywhere:
-    """m policies, each acting in n contexts: slots are ordered (policy, context)."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Transfer:
+    """What m policies (rows) do in n contexts (columns), means over their episodes.
 
-    def __init__(self, policies: MLPPolicies) -> None:
-        self._policies = policies
+    Attributes:
+        returns: undiscounted, (m, n).
+        outcomes: each measured quantity of the family, (m, n).
+    """
 
-    def act(self, observations: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Actions (m * n, n_envs, action_size) for (m * n, n_envs, obs_size)."""
-        grouped = observations.reshape(len(self._policies), -1, observations.shape[-1])
-        return self._policies.act(grouped).reshape(*observations.shape[:2], -1)
+    returns: Array
+    outcomes: dict[str, Array]
 
 
 def transfer_matrix(
@@ -32,30 +38,155 @@ def transfer_matrix(
     n_episodes: int = 1,
     seed: int = 0,
     n_steps: int | None = None,
-) -> NDArray[np.float64]:
+) -> Array:
     """Mean returns (m, n) of policy i (rows) in the context of expert j (columns).
 
     Args:
         experts: n experts; their contexts and reward count.
         policies: m policies, the experts' own by default.
         n_episodes: episodes a pair.
-        seed: of the starts, which differ from pair to pair.
+        seed: of the starts.
         n_steps: longest episode, the family's own by default.
     """
     chosen = experts.policies if policies is None else policies
+    return play_everywhere(
+        experts, chosen, n_episodes=n_episodes, seed=seed, n_steps=n_steps
+    ).returns
+
+
+def play_everywhere(
+    experts: Experts,
+    policies: MLPPolicies,
+    *,
+    n_episodes: int,
+    seed: int,
+    n_steps: int | None = None,
+    n_threads: int = 0,
+    on_progress: Callable[[float], None] | None = None,
+) -> Transfer:
+    """Plays m policies in the contexts of n experts.
+
+    In one context all policies start from the same states, so that they differ by what they do
+    and not by where they began.
+
+    Args:
+        experts: n experts; their contexts and reward count.
+        policies: m policies.
+        n_episodes: episodes a pair.
+        seed: of the starts: episode e in context j begins in a state drawn by (seed, j, e).
+        n_steps: longest episode, the family's own by default.
+        n_threads: threads to step on, 0 for all cores.
+        on_progress: told which fraction of the work is done.
+    """
     n_contexts = len(experts)
     rows = max(1, SLOTS // (n_contexts * n_episodes))
-    parts = []
-    for first in range(0, len(chosen), rows):
-        ids = np.arange(first, min(first + rows, len(chosen)))
-        played = play(
-            _EachEverywhere(chosen.select(ids)),
+    starts = episode_seeds(seed, n_contexts, n_episodes)
+    chunks = [
+        np.arange(first, min(first + rows, len(policies)))
+        for first in range(0, len(policies), rows)
+    ]
+    clock = _Clock(n_steps or experts.family.max_episode_steps, len(chunks), on_progress)
+    parts = [
+        play(
+            _EachEverywhere(policies.select(ids), clock),
             experts.family,
             [context for _ in ids for context in experts.contexts],
             reward=experts.reward,
             n_episodes=n_episodes,
             seed=seed,
+            starts=starts * len(ids),
             n_steps=n_steps,
+            n_threads=n_threads,
         )
-        parts.append(played.returns.mean(axis=1).reshape(len(ids), n_contexts))
-    return np.concatenate(parts)
+        for ids in chunks
+    ]
+
+    def matrix(values: Sequence[Array]) -> Array:
+        return np.concatenate(values).mean(axis=1).reshape(len(policies), n_contexts)
+
+    return Transfer(
+        returns=matrix([part.returns for part in parts]),
+        outcomes={
+            name: matrix([part.outcomes[name] for part in parts])
+            for name in experts.family.outcome_names
+        },
+    )
+
+
+def play_pairs(
+    experts: Experts,
+    policies: MLPPolicies,
+    columns: NDArray[np.intp],
+    *,
+    n_episodes: int,
+    seed: int,
+    n_steps: int | None = None,
+    n_threads: int = 0,
+    on_progress: Callable[[float], None] | None = None,
+) -> Array:
+    """Returns (n_pairs, n_episodes) of policy k in the context of expert `columns[k]`.
+
+    Policies of the same context start from the same states, as in `play_everywhere`.
+
+    Args:
+        experts: n experts; their contexts and reward count.
+        policies: n_pairs policies.
+        columns: positions (n_pairs,) of contexts.
+        n_episodes: episodes a pair.
+        seed: of the starts: episode e in context j begins in a state drawn by (seed, j, e).
+        n_steps: longest episode, the family's own by default.
+        n_threads: threads to step on, 0 for all cores.
+        on_progress: told which fraction of the work is done.
+    """
+    pairs = max(1, SLOTS // n_episodes)
+    seeds = np.reshape(episode_seeds(seed, len(experts), n_episodes), (len(experts), n_episodes))
+    chunks = [
+        np.arange(first, min(first + pairs, len(columns)))
+        for first in range(0, len(columns), pairs)
+    ]
+    clock = _Clock(n_steps or experts.family.max_episode_steps, len(chunks), on_progress)
+    played: list[Played] = [
+        play(
+            _EachEverywhere(policies.select(ids), clock),
+            experts.family,
+            [experts.contexts[j] for j in columns[ids]],
+            reward=experts.reward,
+            n_episodes=n_episodes,
+            seed=seed,
+            starts=seeds[columns[ids]].ravel().tolist(),
+            n_steps=n_steps,
+            n_threads=n_threads,
+        )
+        for ids in chunks
+    ]
+    return np.concatenate([part.returns for part in played])
+
+
+class _Clock:
+    """Tells how far a number of equal chunks of episodes has come."""
+
+    def __init__(
+        self, n_steps: int, n_chunks: int, on_progress: Callable[[float], None] | None
+    ) -> None:
+        self._total = n_steps * n_chunks
+        self._done = 0
+        self._on_progress = on_progress
+
+    def tick(self) -> None:
+        self._done += 1
+        if self._on_progress is not None:
+            self._on_progress(self._done / self._total)
+
+
+class _EachEverywhere:
+    """m policies, each acting in as many contexts: slots are ordered (policy, context)."""
+
+    def __init__(self, policies: MLPPolicies, clock: _Clock) -> None:
+        self._policies = policies
+        self._clock = clock
+
+    def act(self, observations: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Actions (m * n, n_envs, action_size) for (m * n, n_envs, obs_size)."""
+        self._clock.tick()
+        grouped = observations.reshape(len(self._policies), -1, observations.shape[-1])
+        return self._policies.act(grouped).reshape(*observations.shape[:2], -1)

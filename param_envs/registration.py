@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -23,12 +22,17 @@ def make_vector_env(env_id: str, num_envs: int, **kwargs: Any) -> ParamVectorEnv
 
 
 def register_all() -> None:
-    """Registers the families that Gymnasium does not know yet."""
+    """Registers the families that Gymnasium does not know yet.
+
+    Entry points are words and not functions, so that the specification can be written as JSON, as
+    datasets of Minari do.
+    """
     for env_id, family in FAMILIES.items():
         if env_id not in gym.registry:
             gym.register(
                 env_id,
-                entry_point=partial(make_env, env_id),
-                vector_entry_point=partial(make_vector_env, env_id),
+                entry_point=f"{__name__}:{make_env.__name__}",
+                vector_entry_point=f"{__name__}:{make_vector_env.__name__}",
+                kwargs={"env_id": env_id},
                 max_episode_steps=family.max_episode_steps,
             )

@@ -25,14 +25,14 @@ SCIENTIFIC = {"numpy", "mujoco", "gymnasium", "packaging"}
 LEARNING = SCIENTIFIC | {"torch"}
 THIRD_PARTY = {
     "param_envs": SCIENTIFIC,
-    "experts": LEARNING | {"stable_baselines3", "safetensors", "rich"},
+    "experts": LEARNING | {"stable_baselines3", "safetensors", "rich", "minari", "ray"},
     "baselines": LEARNING,
     "hyper": LEARNING,
     "zeroshot": LEARNING | {"scipy", "matplotlib", "tyro", "rich", "imageio"},
 }
 """Which other libraries a package may import. dm_control and its models are read as data."""
 
-PLOTTING = {"zeroshot/figures.py"}
+PLOTTING = {"zeroshot/figures.py", "zeroshot/audit_figures.py"}
 """The only files that may import matplotlib."""
 
 

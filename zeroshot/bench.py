@@ -5,19 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experts import Experts, Played, Rollouts, collect, play
+from experts.provenance import commit, versions
+from zeroshot.fewshot import (
+    FROM_SCRATCH,
+    FromScratch,
+    adapt,
+    demonstrate,
+    first_episodes,
+    interact,
+)
+from zeroshot.frozen import split_of
 from zeroshot.methods import config_of, make_method
-from zeroshot.protocol import Method, Policies, Progress
-from zeroshot.provenance import commit, versions
-from zeroshot.references import EXPERT, REFERENCES, Training
+from zeroshot.protocol import Fitted, Method, Policies, Progress
+from zeroshot.references import EXPERT, REFERENCES, Reference, Training
 from zeroshot.results import Row, Unit
-from zeroshot.splits import Split, random_split
+from zeroshot.splits import Split, SplitRule, rule_of
 from zeroshot.suites import Suite
 
 TEST_STARTS = 1_000_000
@@ -25,6 +34,9 @@ TEST_STARTS = 1_000_000
 
 ROLLOUT_SEED = 0
 """Seed of the experts' rollouts: all splits slice the same ones."""
+
+ADAPTED_REFERENCES = ("nearest", FROM_SCRATCH)
+"""References with few-shot rows: a prior without learning, and none at all."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,6 +48,8 @@ class Bench:
         experts: one a context of the suite, in its order.
         transfer: mean return (n, n) of expert i in context j.
         methods: those that are not in the registry, by name.
+        rule: which contexts are held out, the suite's own random split by default.
+        shots: numbers of episodes of a test context for few-shot rows, ascending, without 0.
         train_rows: also play the training contexts.
         n_threads: to step environments on, 0 for all cores.
     """
@@ -44,6 +58,8 @@ class Bench:
     experts: Experts
     transfer: NDArray[np.float64]
     methods: Mapping[str, Method]
+    rule: SplitRule | None = None
+    shots: tuple[int, ...] = ()
     train_rows: bool = False
     n_threads: int = 0
     _expert_returns: dict[tuple[str, int], NDArray[np.float64]] = field(default_factory=dict)
@@ -63,31 +79,41 @@ class Bench:
             n_threads=self.n_threads,
         )
 
+    def split(self, seed: int) -> Split:
+        """Which contexts are learned from and held out at that seed."""
+        return split_of(self.suite, self.rule or rule_of("random", self.suite), seed=seed)
+
     @property
     def rows_per_unit(self) -> int:
-        """How many rows a whole unit has."""
-        n_contexts = len(self.suite.contexts) if self.train_rows else self.suite.n_test
+        """How many rows a whole unit has without shots; with them its rows say it themselves."""
+        n_contexts = len(self.suite.contexts) if self.train_rows else len(self.split(0).test)
         return n_contexts * self.suite.n_episodes
 
     def perform(self, unit: Unit, progress: Progress) -> list[Row]:
-        """Rows of one unit: test contexts first, each with its episodes in order."""
-        split = random_split(self.suite, seed=unit.seed)
-        if unit.method == EXPERT or unit.method in REFERENCES:
+        """Rows of one unit: test contexts first, each with its episodes in order.
+
+        Then come training contexts, and test contexts after interaction and demonstrations. A
+        method is told of a test context no sooner than that.
+        """
+        split = self.split(unit.seed)
+        fitted: Fitted
+        if unit.method == EXPERT or unit.method in (*REFERENCES, FROM_SCRATCH):
             kind, config, seconds = "reference", {}, 0.0
-            policies = self._reference(unit, split)
+            fitted = self._reference(unit, split)
         else:
             method = method_named(unit.method, self.methods)  # imports torch before the clock runs
             data = self.rollouts.select(split.train)
             start = time.perf_counter()
             fitted = method.fit(data, seed=unit.seed, progress=progress)
             seconds = time.perf_counter() - start
-            kind, config, policies = "method", config_of(method), fitted.policies
+            kind, config = "method", config_of(method)
         shared = {
             "suite": self.suite.name,
             "suite_version": self.suite.version,
             "method": unit.method,
             "kind": kind,
             "seed": unit.seed,
+            "split_rule": str(self.rule or rule_of("random", self.suite)),
         }
         after = {
             "fit_seconds": round(seconds, 3),
@@ -95,35 +121,74 @@ class Bench:
             "commit": commit(),
             "versions": versions(),
         }
-        parts = {"test": split.test, "train": split.train if self.train_rows else ()}
-        return [
-            {**shared, **row, **after}
-            for part, ids in parts.items()
-            if ids
-            for row in self._episodes(policies, part, ids, unit.seed)
-        ]
+        rows = []
+        for part, ids in {"test": split.test, "train": split.train}.items():
+            if part == "test" or self.train_rows:
+                policies = fitted.policies([self.suite.contexts[i] for i in ids])
+                rows += self._episodes(policies, part, ids, unit.seed)
+        if self.shots:
+            if kind == "method" or unit.method in ADAPTED_REFERENCES:
+                rows += self._few_shot(unit, fitted, split)
+            after["unit_rows"] = len(rows)
+        return [{**shared, **row, **after} for row in rows]
 
-    def _reference(self, unit: Unit, split: Split) -> Callable[[Sequence[Any]], Policies]:
+    def _reference(self, unit: Unit, split: Split) -> Fitted:
         if unit.method == EXPERT:
             index = {context: i for i, context in enumerate(self.suite.contexts)}
-            return lambda contexts: self.experts.policies.select([index[c] for c in contexts])
+            return _Chosen(
+                lambda contexts: self.experts.policies.select([index[c] for c in contexts])
+            )
+        if unit.method == FROM_SCRATCH:
+            return FromScratch(self.experts.policies.select(split.train[:1]), seed=unit.seed)
         training = Training(
             experts=self.experts.select(split.train),
             features=self.suite.features,
             transfer=self.transfer[np.ix_(split.train, split.train)],
             seed=unit.seed,
         )
-        return lambda contexts: REFERENCES[unit.method](training, contexts)
+        reference: Reference = REFERENCES[unit.method]
+        return _Chosen(partial(reference, training))
+
+    def _few_shot(self, unit: Unit, fitted: Fitted, split: Split) -> list[Row]:
+        contexts = [self.suite.contexts[i] for i in split.test]
+        rows: list[Row] = []
+        if unit.method != FROM_SCRATCH:  # whose policies do not depend on the context
+            found = interact(
+                fitted,
+                contexts,
+                [self.suite.contexts[i] for i in split.train],
+                features=self.suite.family.selected(self.suite.features),
+                shots=self.shots,
+                seed=unit.seed,
+                play=self._play_once,
+            )
+            for k, policies in found:
+                rows += self._episodes(policies, "test", split.test, unit.seed, "interaction", k)
+        demonstrations = demonstrate(
+            self.experts.select(split.test),
+            features=self.suite.features,
+            n_episodes=self.shots[-1],
+            seed=unit.seed,
+            n_steps=self.suite.n_steps,
+            n_threads=self.n_threads,
+        )
+        for k in self.shots:
+            adapted = adapt(fitted, first_episodes(demonstrations, k), seed=unit.seed)
+            if adapted is not None:
+                rows += self._episodes(adapted, "test", split.test, unit.seed, "demonstrations", k)
+        return rows
 
     def _episodes(
         self,
-        policies: Callable[[Sequence[Any]], Policies],
+        policies: Policies,
         part: str,
         ids: Sequence[int],
         seed: int,
+        protocol: str = "zero-shot",
+        shots: int = 0,
     ) -> list[Row]:
         contexts = [self.suite.contexts[i] for i in ids]
-        played = self._play(policies(contexts), contexts, seed)
+        played = self._play(policies, contexts, seed)
         if (part, seed) not in self._expert_returns:
             own = self._play(self.experts.policies.select(ids), contexts, seed)
             self._expert_returns[part, seed] = own.returns.mean(axis=1)
@@ -132,6 +197,8 @@ class Bench:
             {
                 "context": dict(context),
                 "split": part,
+                "protocol": protocol,
+                "shots": shots,
                 "episode": episode,
                 "return": float(played.returns[i, episode]),
                 "expert_return": float(expert[i]),
@@ -142,17 +209,37 @@ class Bench:
             for episode in range(self.suite.n_episodes)
         ]
 
-    def _play(self, policies: Policies, contexts: Sequence[Any], seed: int) -> Played:
+    def _play(
+        self,
+        policies: Policies,
+        contexts: Sequence[Any],
+        seed: int,
+        n_episodes: int | None = None,
+        starts: Sequence[int] | None = None,
+    ) -> Played:
         return play(
             policies,
             self.suite.family,
             contexts,
             reward=self.suite.reward,
-            n_episodes=self.suite.n_episodes,
+            n_episodes=n_episodes or self.suite.n_episodes,
             seed=TEST_STARTS + seed,
+            starts=starts,
             n_steps=self.suite.n_steps,
             n_threads=self.n_threads,
         )
+
+    def _play_once(
+        self, policies: Policies, contexts: Sequence[Any], starts: Sequence[int]
+    ) -> Played:
+        return self._play(policies, contexts, 0, n_episodes=1, starts=starts)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """A reference as what a fit returns."""
+
+    policies: Callable[[Sequence[Any]], Policies]
 
 
 def method_named(name: str, own: Mapping[str, Method]) -> Method:

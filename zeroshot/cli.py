@@ -1,4 +1,4 @@
-"""`zeroshot`: suites, runs, experts and films from the command line."""
+"""`zeroshot`: suites, runs, experts, data and films from the command line."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         return _complain(str(error), BAD_USAGE)
     except ModuleNotFoundError as error:
-        return _complain(f"{error}: pip install 'param-envs[zeroshot]'", BAD_USAGE)
+        hint = "" if "pip install" in str(error) else ": pip install 'param-envs[zeroshot]'"
+        return _complain(f"{error}{hint}", BAD_USAGE)
     except Exception as error:
         if _expected(error):
             return _complain(str(error), FAILED)

@@ -13,8 +13,12 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import arg, subcommand
 
+from experts.engines import Engine
+from zeroshot.data_commands import DataCommands
+from zeroshot.engine_options import EngineOptions
 from zeroshot.expert_commands import ExpertCommands, SuiteName, ZooPath
 from zeroshot.leaderboard import print_leaderboard, print_table
+from zeroshot.report_commands import Report
 from zeroshot.results import SUMMARY
 from zeroshot.suites import SUITES, Suite, suite_of
 
@@ -25,12 +29,17 @@ class ListSuites:
 
     Attributes:
         json: Print a JSON list with a record a suite, contexts included.
+        write_splits: Draw the frozen splits of all suites and write their files into this folder,
+            instead of a list.
     """
 
     json: bool = False
+    write_splits: Path | None = None
 
     def __call__(self) -> int:
-        """Prints the list."""
+        """Prints the list, or writes the files."""
+        if self.write_splits is not None:
+            return self._write_splits(self.write_splits)
         records = [suite_record(suite) for suite in SUITES.values()]
         if self.json:
             print(json.dumps(records, indent=2))
@@ -50,13 +59,20 @@ class ListSuites:
         print_table(table)
         return 0
 
+    def _write_splits(self, directory: Path) -> int:
+        from zeroshot.frozen import write_splits
+
+        for suite in SUITES.values():
+            print(write_splits(suite, directory))
+        return 0
+
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class Run(EngineOptions):
     """Fit methods on splits of a suite and score them on the contexts held out.
 
-    Writes results.jsonl (a row an episode), summary.json and figures to --out. Ctrl-C keeps what
-    is finished; --resume goes on with it, and may add methods and seeds.
+    Writes results.jsonl (a row an episode), summary.json, figures and report.html to --out. Ctrl-C
+    keeps what is finished; --resume goes on with it, and may add methods and seeds.
 
     Attributes:
         suite: Name of the suite, see `zeroshot suites`.
@@ -67,8 +83,12 @@ class Run:
         seeds: Number of random splits; seed i draws split i and seeds the fits on it.
         resume: Go on with the run in --out: finished (method, seed) units are kept.
         workers: Processes, each doing one (method, seed) at a time; 0 for one a core, 8 at
-            most.
+            most, or with Ray as many as it has CPUs for.
         zoo: Folder of experts to use instead of the shipped ones.
+        split: Which contexts are held out: random (the suite's own fraction), random:0.2 (learn
+            from a fifth), gap, extrapolation, or, for two features, quadrant.
+        shots: Numbers of episodes of a test context, such as 1 5 10: also score every method after
+            so many demonstrations, and after so many episodes of its own.
         train_rows: Also play the contexts that were learned from (rows with split "train").
     """
 
@@ -79,12 +99,15 @@ class Run:
     resume: bool = False
     workers: int = 0
     zoo: ZooPath = None
+    split: str = "random"
+    shots: tuple[int, ...] = ()
     train_rows: bool = False
 
     def __call__(self) -> int:
         """Runs it and prints the leaderboard; of what is finished, if it is interrupted."""
         from zeroshot.figures import write_figures
         from zeroshot.progress import ConsoleReporter
+        from zeroshot.report import REPORT, write_report
         from zeroshot.run import experts_of, run
 
         for name, smallest in (("seeds", 1), ("workers", 0)):
@@ -92,7 +115,10 @@ class Run:
                 raise ValueError(f"`{name}` must be at least {smallest}, got {getattr(self, name)}")
         console = Console()
         _find_modules_here()
-        if self.workers == 1:
+        engine = self.chosen_engine()
+        if self.estimate:
+            return self._print_estimate(engine, console)
+        if self.workers == 1 and engine is None:
             _fit_on_one_thread()
         try:
             summary = run(
@@ -102,7 +128,10 @@ class Run:
                 out=self.out,
                 resume=self.resume,
                 workers=self.workers,
+                engine=engine,
                 zoo=self.zoo,
+                split=self.split,
+                shots=self.shots,
                 train_rows=self.train_rows,
                 reporter=ConsoleReporter(console),
             )
@@ -119,8 +148,27 @@ class Run:
         print_leaderboard(summary, console)
         suite = suite_of(self.suite)
         write_figures(self.out, suite, experts_of(suite, self.zoo).returns)
-        console.print(f"results, summary and figures: {self.out}", highlight=False, soft_wrap=True)
+        write_report([self.out], self.out / REPORT)
+        console.print(f"results, figures and report: {self.out}", highlight=False, soft_wrap=True)
         return 0
+
+    def _print_estimate(self, engine: Engine | None, console: Console) -> int:
+        from zeroshot.estimates import print_run_estimate
+
+        for name, usual in (("split", "random"), ("shots", ())):
+            if getattr(self, name) != usual:
+                raise ValueError(f"`estimate` knows nothing of --{name} yet: leave it out")
+        return print_run_estimate(
+            suite_of(self.suite),
+            _names(self.methods),
+            seeds=self.seeds,
+            out=self.out,
+            workers=self.workers,
+            engine=engine,
+            zoo=self.zoo,
+            train_rows=self.train_rows,
+            console=console,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,8 +244,10 @@ class Film:
 Command = Annotated[
     Annotated[ListSuites, subcommand("suites")]
     | Annotated[Run, subcommand("run")]
+    | Annotated[Report, subcommand("report")]
     | Annotated[Film, subcommand("film")]
-    | Annotated[ExpertCommands, subcommand("experts")],
+    | Annotated[ExpertCommands, subcommand("experts")]
+    | Annotated[DataCommands, subcommand("data")],
     arg(name=""),
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from experts import BuildProgress, build, recipe_for, repair
+from experts import BuildProgress, RepairSettings, build, recipe_for, repair
+from experts.build import plan
+from experts.engines import Engine
+from experts.jobs import Job
+from experts.rebuild import CANDIDATES, interrupted_round
+from experts.recipes import Recipe
 from experts.store import expert_name
 from param_envs import Context
+from zeroshot.estimates import print_build_estimate
 from zeroshot.film import parse_context
 from zeroshot.leaderboard import print_table
 from zeroshot.run import experts_of
@@ -39,10 +46,15 @@ def build_experts(
     *,
     out: Path,
     recipe: str,
-    workers: int,
+    warm_steps: int | None,
+    only: Sequence[str],
+    workers: int | None,
+    engine: Engine | None,
+    estimate: bool,
     chain: bool,
     anchors: Sequence[str],
     anchor_zoo: Path | None,
+    along: Sequence[str],
     seed: int,
 ) -> int:
     """Builds a suite's experts with a progress line; returns the exit code.
@@ -51,35 +63,89 @@ def build_experts(
         suite: whose contexts get an expert each.
         out: folder of the experts.
         recipe: name of the recipe.
-        workers: processes.
+        warm_steps: environment steps after a warm start, None for the recipe's own.
+        only: contexts of the suite to build, as feature=value words; none for all.
+        workers: experts at once, None for the engine's own number.
+        engine: where they are trained, None for this machine.
+        estimate: only print what it will take.
         chain: warm-start from neighbours.
         anchors: contexts trained from scratch in a chained build, as feature=value words.
         anchor_zoo: folder of experts that the anchors are warm-started from in their turn.
+        along: features that a chain may change, all if empty.
         seed: of the build.
 
     Raises:
         ValueError: for an unknown recipe, anchors without `chain`, or a bad number.
     """
-    if (anchors or anchor_zoo) and not chain:
-        raise ValueError("`anchors` and `anchor_zoo` must come with --chain")
-    chosen = recipe_for(recipe, suite.env_id)
-    given = [parse_context(suite.family, words.split(",")) for words in anchors]
+    if (anchors or anchor_zoo or along) and not chain:
+        raise ValueError("`anchors`, `anchor_zoo` and `along` must come with --chain")
+    chosen = _recipe(suite, recipe, warm_steps)
+    given = contexts_of(suite, anchors)
+    contexts = contexts_of(suite, only) or suite.contexts
+    roots = (given or default_anchors(suite)) if chain else ()
     console = Console()
-    with _progress(console) as report:
+    if estimate:
+        jobs = plan(
+            suite.family,
+            contexts,
+            directory=out,
+            anchors=roots,
+            anchor_zoo=anchor_zoo,
+            along=along,
+            seed=seed,
+        )
+        return print_build_estimate(
+            suite,
+            jobs,
+            recipe=chosen,
+            recorded=out,
+            directory=out,
+            workers=workers,
+            engine=engine,
+            console=console,
+        )
+    with build_progress(console) as report:
         build(
             suite.family,
-            suite.contexts,
+            contexts,
             reward=suite.reward,
             recipe=chosen,
             directory=out,
-            anchors=(given or default_anchors(suite)) if chain else (),
+            anchors=roots,
             anchor_zoo=anchor_zoo,
+            along=along,
             workers=workers,
+            engine=engine,
             seed=seed,
             on_progress=report,
         )
     console.print(f"experts of {suite.name}: {out}", highlight=False, soft_wrap=True)
     return 0
+
+
+def contexts_of(suite: Suite, chosen: Sequence[str]) -> tuple[Context, ...]:
+    """Contexts of a suite from feature=value words; what does not vary need not be said.
+
+    Raises:
+        ValueError: for an unknown feature, a bad number, or a context that the suite lacks.
+    """
+    fixed = {name: values[0] for name, values in suite.grid.items() if len(values) == 1}
+    contexts = []
+    for words in chosen:
+        given = parse_context(suite.family, words.split(","))
+        said = {word.partition("=")[0] for word in words.split(",")}
+        context = suite.family.context(
+            **{**given, **{name: v for name, v in fixed.items() if name not in said}}
+        )
+        if context not in suite.contexts:
+            raise ValueError(f"{words!r} is not a context of {suite.name}")
+        contexts.append(context)
+    return tuple(contexts)
+
+
+def _recipe(suite: Suite, name: str, warm_steps: int | None) -> Recipe:
+    recipe = recipe_for(name, suite.env_id)
+    return recipe if warm_steps is None else replace(recipe, warm_steps=warm_steps)
 
 
 def repair_experts(
@@ -88,8 +154,11 @@ def repair_experts(
     out: Path,
     donors: Sequence[Path],
     recipe: str,
+    warm_steps: int | None,
     threshold: float,
-    workers: int,
+    workers: int | None,
+    engine: Engine | None,
+    estimate: bool,
     seed: int,
 ) -> int:
     """Repairs a suite's experts once, with a progress line; returns the exit code.
@@ -99,24 +168,42 @@ def repair_experts(
         out: folder of the experts, changed in place.
         donors: further folders of experts that may lend one.
         recipe: name of the recipe.
+        warm_steps: environment steps after a warm start, None for the recipe's own.
         threshold: by how much another expert must be better, relative to the own return.
-        workers: processes.
+        workers: experts at once, None for the engine's own number.
+        engine: where they are trained, None for this machine.
+        estimate: only print what it will take.
         seed: of the comparison and the training.
 
     Raises:
         ValueError: for an unknown recipe, a damaged zoo, or a bad number.
         FileNotFoundError: if a folder has no experts.
     """
-    chosen = recipe_for(recipe, suite.env_id)
+    chosen = _recipe(suite, recipe, warm_steps)
     experts_of(suite, out)  # the folder must be the suite's
     console = Console()
-    with _progress(console) as report:
+    if estimate:
+        settings = RepairSettings(
+            recipe=chosen, donors=tuple(donors), threshold=threshold, seed=seed
+        )
+        return print_build_estimate(
+            suite,
+            _beaten(out, suite, settings),
+            recipe=chosen,
+            recorded=out,
+            directory=out / CANDIDATES,
+            workers=workers,
+            engine=engine,
+            console=console,
+        )
+    with build_progress(console) as report:
         said = repair(
             out,
             recipe=chosen,
             donors=donors,
             threshold=threshold,
             workers=workers,
+            engine=engine,
             seed=seed,
             on_progress=report,
         )
@@ -133,8 +220,21 @@ def repair_experts(
     return 0
 
 
+def _beaten(zoo: Path, suite: Suite, settings: RepairSettings) -> Sequence[Job]:
+    """What the round that comes next trains; found as the repair finds it, nothing is written."""
+    planned = interrupted_round(zoo, suite.env_id, settings)
+    if planned is not None:
+        return planned.jobs
+    audited = settings.audit(zoo, 0)
+    return [
+        Job(context=audited.contexts[i], seed=settings.seed, warm_from=audited.rivals[i])
+        for i in np.flatnonzero(audited.beaten)
+    ]
+
+
 @contextmanager
-def _progress(console: Console) -> Iterator[Callable[[BuildProgress], None]]:
+def build_progress(console: Console) -> Iterator[Callable[[BuildProgress], None]]:
+    """A progress line, or a line whenever an expert is done where nobody watches."""
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -1,13 +1,15 @@
-"""`zeroshot experts build`, `repair` and `show`: their options."""
+"""`zeroshot experts build`, `repair`, `audit` and `show`: their options."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg, subcommand
 
+from zeroshot.audit import AuditExperts
+from zeroshot.engine_options import EngineOptions
 from zeroshot.suites import suite_of
 
 SuiteName = Annotated[Positional[str], arg(metavar="SUITE")]
@@ -15,50 +17,119 @@ ZooPath = Annotated[Path | None, arg(metavar="FOLDER")]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Build:
+class Build(EngineOptions):
     """Train the experts that a folder does not have yet; killed and started again, it goes on.
 
     Attributes:
         suite: Name of the suite whose contexts get an expert each.
         out: Folder of the experts, each written as soon as it is done.
-        recipe: Recipe: ppo-fast, td3-paper or sac-paper.
-        workers: Processes, each training one expert on one thread.
+        recipe: Recipe: ppo-fast, sac-fast, td3-fast, sac-paper or td3-paper.
+        warm_steps: Environment steps after a warm start, instead of the recipe's.
+        only: Contexts of the suite to build, instead of all, as feature=value words with commas
+            between features: speed=4 speed=-4.
+        workers: Experts in training at once, each on one thread; by default 2, or with Ray as many
+            as it has CPUs for.
         chain: Warm-start every expert from its nearest finished neighbour; one anchor a
             direction is trained from scratch.
         anchors: With --chain: the anchors instead, as feature=value words, commas between
             features: speed=4 speed=-4.
         anchor_zoo: With --chain: a folder of experts, of another reward for instance, that the
             anchors are warm-started from.
+        along: With --chain: features that a chain may change, all by default; for a joint grid
+            whose anchors have every speed: torso.
+        batched: Train all missing experts in one process, as one batch, on a GPU or on this
+            machine's cores; with a recipe of TD3 or SAC.
+        batch_size: With --batched: agents at once at most, instead of all.
+        device: With --batched: where; auto is a GPU where there is one.
+        checkpoint_every: With --batched: keep every agent's policy after so many environment steps
+            each, in FOLDER/checkpoints.
+        checkpoint_from: With --checkpoint-every: environment steps before the first.
         seed: Of the build; expert i trains with seed + i.
     """
 
     suite: SuiteName
     out: Path
     recipe: str = "ppo-fast"
-    workers: int = 2
+    warm_steps: int | None = None
+    only: Annotated[tuple[str, ...], arg(metavar="FEATURE=VALUE ...")] = ()
+    workers: int | None = None
     chain: bool = False
     anchors: Annotated[tuple[str, ...], arg(metavar="FEATURE=VALUE ...")] = ()
     anchor_zoo: ZooPath = None
+    along: Annotated[tuple[str, ...], arg(metavar="FEATURE ...")] = ()
+    batched: bool = False
+    batch_size: int | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    checkpoint_every: int | None = None
+    checkpoint_from: int = 0
     seed: int = 0
 
     def __call__(self) -> int:
         """Builds, with a progress line."""
+        if self.batched:
+            return self._batched()
+        self._refuse(
+            ("batch_size", "device", "checkpoint_every", "checkpoint_from"), "must come with"
+        )
         from zeroshot.expert_builds import build_experts
 
         return build_experts(
             suite_of(self.suite),
             out=self.out,
             recipe=self.recipe,
+            warm_steps=self.warm_steps,
+            only=self.only,
             workers=self.workers,
+            engine=self.chosen_engine(),
+            estimate=self.estimate,
             chain=self.chain,
             anchors=self.anchors,
             anchor_zoo=self.anchor_zoo,
+            along=self.along,
             seed=self.seed,
         )
 
+    def _batched(self) -> int:
+        alone = (
+            "chain",
+            "anchors",
+            "anchor_zoo",
+            "along",
+            "warm_steps",
+            "workers",
+            "engine",
+            "address",
+        )
+        self._refuse(alone, "must not come with")
+        from experts.batched_build import Batching
+        from zeroshot.batched_builds import build_experts_batched
+
+        return build_experts_batched(
+            suite_of(self.suite),
+            out=self.out,
+            recipe=self.recipe,
+            only=self.only,
+            batching=Batching(
+                batch_size=self.batch_size,
+                device=self.device,
+                checkpoint_every=self.checkpoint_every,
+                checkpoint_from=self.checkpoint_from,
+            ),
+            estimate=self.estimate,
+            seed=self.seed,
+        )
+
+    def _refuse(self, names: tuple[str, ...], how: str) -> None:
+        """Raises ValueError for the first of these options that is not at its default."""
+        reason = "" if how == "must come with" else ": all its agents begin at once, in one process"
+        defaults = {each.name: each.default for each in fields(self)}
+        for name in names:
+            if getattr(self, name) != defaults[name]:
+                raise ValueError(f"`{name}` {how} --batched{reason}")
+
 
 @dataclass(frozen=True, kw_only=True)
-class Repair:
+class Repair(EngineOptions):
     """Retrain every expert that another one beats in its own context; keep what is better.
 
     Plays all experts in all contexts. One round; run it again until nothing is beaten.
@@ -68,8 +139,10 @@ class Repair:
         out: Folder of the experts, changed in place.
         donors: Further folders of experts, of another reward for instance, that may lend one.
         recipe: Recipe of the retraining: one of PPO, such as ppo-fast.
+        warm_steps: Environment steps of a retraining, instead of the recipe's.
         threshold: By how much another expert must be better, relative to the own return.
-        workers: Processes, each training one expert on one thread.
+        workers: Experts in training at once, each on one thread; by default 2, or with Ray as many
+            as it has CPUs for.
         seed: Of the comparison and of the training.
     """
 
@@ -77,8 +150,9 @@ class Repair:
     out: Path
     donors: Annotated[tuple[Path, ...], arg(metavar="FOLDER ...")] = ()
     recipe: str = "ppo-fast"
+    warm_steps: int | None = None
     threshold: float = 0.02
-    workers: int = 2
+    workers: int | None = None
     seed: int = 0
 
     def __call__(self) -> int:
@@ -90,8 +164,11 @@ class Repair:
             out=self.out,
             donors=self.donors,
             recipe=self.recipe,
+            warm_steps=self.warm_steps,
             threshold=self.threshold,
             workers=self.workers,
+            engine=self.chosen_engine(),
+            estimate=self.estimate,
             seed=self.seed,
         )
 
@@ -117,7 +194,7 @@ class Show:
 
 @dataclass(frozen=True, kw_only=True)
 class ExpertCommands:
-    """Build, repair or list experts.
+    """Build, repair, audit or list experts.
 
     Attributes:
         command: What to do.
@@ -126,6 +203,7 @@ class ExpertCommands:
     command: (
         Annotated[Build, subcommand("build")]
         | Annotated[Repair, subcommand("repair")]
+        | Annotated[AuditExperts, subcommand("audit")]
         | Annotated[Show, subcommand("show")]
     )
 

@@ -50,7 +50,7 @@ def return_versus_context(
     figure = Figure(figsize=(7.2 * n_panels + 0.4, 4.6), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, n_panels, sharey=True, squeeze=False)[0]
-    test = [row for row in rows if row["split"] == "test"]
+    test = [row for row in rows if row["split"] == "test" and not row.get("shots")]
     methods = sorted({row["method"] for row in test if row["kind"] == "method"})
     rng = np.random.default_rng(0)
     for panel, name in zip(axes, suite.features, strict=True):

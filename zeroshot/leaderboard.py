@@ -16,10 +16,11 @@ def leaderboard(summary: Mapping[str, Any]) -> Table:
     """The summary as a table, best score first, references dimmed."""
     seeds = len(summary["seeds"])
     partial = "" if summary["complete"] else ", unfinished"
+    rule = f" ({summary['split_rule']})" if "split_rule" in summary else ""
     table = Table(
         title=f"{summary['suite']} v{summary['suite_version']}: return on "
         f"{summary['n_test']} held-out contexts x {summary['episodes']} episodes x "
-        f"{seeds} split{'s' if seeds != 1 else ''}{partial}",
+        f"{seeds} split{'s' if seeds != 1 else ''}{rule}{partial}",
         caption="score: interquartile mean, 0 = best single training expert, 1 = each context's "
         "own expert; ratio: return / expert's return",
     )
@@ -42,17 +43,56 @@ def leaderboard(summary: Mapping[str, Any]) -> Table:
     return table
 
 
+def warnings(summary: Mapping[str, Any]) -> list[str]:
+    """What has to be known before the table is read: a line a row that needs no learning."""
+    return [
+        f"{found['row']}, which learns nothing, is as good as {found['learned']}, the best learned "
+        f"method: ratio {found['difference']:+.3f} for {found['learned']}, 95 % interval "
+        f"[{found['ci'][0]:+.3f}, {found['ci'][1]:+.3f}]"
+        for found in summary.get("as_good_as_learned", ())
+    ]
+
+
+def few_shot_table(summary: Mapping[str, Any], protocol: str) -> Table:
+    """Ratio against the number of episodes in the test context, a line a method."""
+    curves = summary["few_shot"][protocol]
+    shots = [0, *summary["shots"]]
+    table = Table(
+        title=f"ratio after k episodes in the test context: {protocol}",
+        caption="95 % interval of the last one; a method without numbers cannot use them",
+    )
+    table.add_column("method", no_wrap=True)
+    for k in shots:
+        table.add_column(f"k = {k}", justify="right")
+    table.add_column("95 % interval", justify="right", no_wrap=True)
+    for name, points in curves.items():
+        found = {point["shots"]: point for point in points}
+        low, high = points[-1]["ci"]
+        ratios = [f"{found[k]['ratio']:.3f}" if k in found else "" for k in shots]
+        table.add_row(name, *ratios, f"[{low:.3f}, {high:.3f}]")
+    return table
+
+
 def print_leaderboard(summary: Mapping[str, Any], console: Console | None = None) -> None:
-    """Prints the leaderboard."""
-    print_table(leaderboard(summary), console)
+    """Prints what a reader has to know first, the leaderboard, and few-shot tables if any."""
+    target = _wide_enough(console)
+    for line in warnings(summary):
+        target.print(line, highlight=False, style="bold")
+    target.print(leaderboard(summary))
+    for protocol in summary.get("few_shot", ()):
+        target.print(few_shot_table(summary, protocol))
 
 
 def print_table(table: Table, console: Console | None = None) -> None:
     """Prints a table; without colours and wide enough where there is no terminal."""
+    _wide_enough(console).print(table)
+
+
+def _wide_enough(console: Console | None) -> Console:
     target = console or Console()
-    if not target.is_terminal:
-        target = Console(file=target.file, width=max(PLAIN_WIDTH, target.width), color_system=None)
-    target.print(table)
+    if target.is_terminal:
+        return target
+    return Console(file=target.file, width=max(PLAIN_WIDTH, target.width), color_system=None)
 
 
 def _number(value: float | None) -> str:

@@ -52,6 +52,16 @@ def _conditioned(doc: str, preset: str = "", **changes: Any) -> MethodRecord:
     )
 
 
+def _baseline(doc: str, method: str, preset: str = "", **changes: Any) -> MethodRecord:
+    module = f"baselines.{method.lower()}"
+    return MethodRecord(
+        doc=doc,
+        target=f"{module}:{method}",
+        config=f"{module}:{method}Config{preset}",
+        changes=changes,
+    )
+
+
 METHODS: dict[str, MethodRecord] = {
     "hyperzero": _hyperzero("HyperZero with normalised contexts, observations and values"),
     "hyperzero-paper": _hyperzero("HyperZero with the paper's own settings", ".paper"),
@@ -59,8 +69,55 @@ METHODS: dict[str, MethodRecord] = {
     "hyperzero-without-value": _hyperzero(
         "HyperZero, policy only", value_weight=0.0, td_weight=0.0
     ),
+    "hyperdistil": MethodRecord(
+        doc="a generator taught by the experts on the states that its own policies visit",
+        target="hyper.distilled:HyperDistil",
+        config="hyper.distilled:HyperDistilConfig",
+    ),
+    "hyperdistil-blended": MethodRecord(
+        doc="the same, and between training contexts by blends of their experts",
+        target="hyper.distilled:HyperDistil",
+        config="hyper.distilled:HyperDistilConfig",
+        changes={"blend_weight": 0.5},
+    ),
     "conditioned": _conditioned("one policy that takes the context's embedding as an input"),
     "conditioned-paper": _conditioned("the same with the paper's own settings", ".paper"),
+    "conditioned-wide": _conditioned(
+        "the same with as many parameters as HyperZero", match_capacity=True, updates=1800
+    ),
+    "conditioned-uvfa": _baseline("the same with a universal value function beside it", "UVFA"),
+    "conditioned-uvfa-paper": _baseline(
+        "policy and value function with the paper's own settings", "UVFA", ".paper"
+    ),
+    "conditioned-uvfa-wide": _baseline(
+        "policy and value function with as many parameters as HyperZero",
+        "UVFA",
+        match_capacity=True,
+        updates=1400,
+    ),
+    "film": _baseline("one policy whose hidden units the context scales and shifts", "FiLM"),
+    "film-paper": _baseline(
+        "the same with the settings of HyperZero's baselines", "FiLM", ".paper"
+    ),
+    "film-wide": _baseline(
+        "the same with as many parameters as HyperZero", "FiLM", match_capacity=True, updates=1500
+    ),
+    "maml": _baseline("initial weights to adapt from, given the context", "MAML"),
+    "maml-paper-500-updates": _baseline(
+        "the same as released: 500 outer updates, far from trained", "MAML", ".paper"
+    ),
+    "pearl": _baseline(
+        "one policy that infers the task instead of being told the context", "PEARL"
+    ),
+    "pearl-paper-500-updates": _baseline(
+        "the same with the released sizes and 500 updates, without its label leak",
+        "PEARL",
+        ".paper",
+    ),
+    "interpolation": _baseline("mean weights of the nearest training experts", "Interpolation"),
+    "interpolation-actions": _baseline(
+        "mean actions of the nearest training experts", "Interpolation", blend="actions"
+    ),
 }
 """Every method that has a name, a line each."""
 

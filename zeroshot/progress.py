@@ -109,7 +109,7 @@ class ConsoleReporter:
         if self._total is not None:
             self._bars.update(self._total, completed=self.fraction, left=self.left)
         if self._weights[unit] == 1.0:
-            test = [row for row in rows if row["split"] == "test"]
+            test = [row for row in rows if row["split"] == "test" and not row.get("shots")]
             returns = np.array([row["return"] for row in test])
             reached = ratio(returns, np.array([row["expert_return"] for row in test]))
             self._console.print(

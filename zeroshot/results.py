@@ -51,10 +51,15 @@ class ResultsFolder:
             os.fsync(file.fileno())
 
     def keep_whole_units(self, rows_per_unit: int) -> set[Unit]:
-        """Drops what a kill left of the unit in flight; returns the units that are whole."""
+        """Drops what a kill left of the unit in flight; returns the units that are whole.
+
+        Args:
+            rows_per_unit: rows of a whole unit, of those whose rows have no `unit_rows`.
+        """
         rows = self.read()
         counts = Counter(unit_of(row) for row in rows)
-        whole = {unit for unit, count in counts.items() if count == rows_per_unit}
+        needed = {unit_of(row): row.get("unit_rows", rows_per_unit) for row in rows}
+        whole = {unit for unit, count in counts.items() if count == needed[unit]}
         kept = [row for row in rows if unit_of(row) in whole]
         payload = "".join(json.dumps(row) + "\n" for row in kept).encode()
         file = self.path / ROWS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shlex
 import sys
@@ -15,13 +16,27 @@ from typing import Any
 import numpy as np
 
 from experts import Experts, load_experts, transfer_matrix, zoo_path
+from experts.engines import Engine
+from experts.provenance import commit, machine, now, versions
 from zeroshot.bench import Bench, method_named
+from zeroshot.comparisons import compare, few_shot_curves
+from zeroshot.fewshot import FROM_SCRATCH, checked_shots
+from zeroshot.frozen import split_of
 from zeroshot.methods import config_of
 from zeroshot.progress import Reporter, Silent
 from zeroshot.protocol import Method
-from zeroshot.provenance import commit, machine, now, versions
 from zeroshot.references import reference_names
-from zeroshot.results import SUMMARY, ResultsFolder, Row, Unit, open_results, plain, unit_of
+from zeroshot.results import (
+    SETTINGS,
+    SUMMARY,
+    ResultsFolder,
+    Row,
+    Unit,
+    open_results,
+    plain,
+    unit_of,
+)
+from zeroshot.splits import rule_of
 from zeroshot.suites import Suite, suite_of
 from zeroshot.summary import summarise_methods
 from zeroshot.workers import perform_all
@@ -38,7 +53,10 @@ def run(
     out: Path,
     resume: bool = False,
     workers: int = 1,
+    engine: Engine | None = None,
     zoo: Path | None = None,
+    split: str = "random",
+    shots: Sequence[int] = (),
     train_rows: bool = False,
     reporter: Reporter | None = None,
 ) -> dict[str, Any]:
@@ -54,14 +72,20 @@ def run(
         seeds: number of splits (0, 1, ...) or the splits' seeds; each seeds the fits as well.
         out: folder for the results; must be empty or absent unless `resume` is set.
         resume: go on with what an earlier run of the same settings left in `out`.
-        workers: processes, 0 to choose by the number of cores. More than 1 needs methods that
-            can be pickled, and `if __name__ == "__main__":` around the calling script.
+        workers: processes, 0 to choose by the number of cores, or with an engine by its own rules.
+            More than 1, or an engine, needs methods that can be pickled, and
+            `if __name__ == "__main__":` around the calling script.
+        engine: where units are performed, see `experts.engines`; this machine by default.
         zoo: folder of experts, the suite's shipped ones by default.
+        split: which contexts are held out: `random` (the suite's own fraction), `random:FRACTION`,
+            `gap`, `extrapolation` or `quadrant`, see `zeroshot.splits`.
+        shots: also play the test contexts after so many episodes there, demonstrated ones and the
+            method's own (rows with `shots` and `protocol`), see `zeroshot.fewshot`.
         train_rows: also play the training contexts (`split` is `train` in their rows).
         reporter: is told how it goes.
 
     Raises:
-        ValueError: for an unknown suite or method, or results of other settings in `out`.
+        ValueError: for an unknown suite, method or split, or results of other settings in `out`.
         FileExistsError: if `out` is not empty and `resume` is off.
         FileNotFoundError: if the suite has no experts.
     """
@@ -70,6 +94,9 @@ def run(
     start = time.monotonic()
     chosen, own = _methods(methods)
     split_seeds = _seeds(seeds)
+    rule = rule_of(split, suite)
+    n_shots = checked_shots(shots)
+    n_test = len(split_of(suite, rule, seed=split_seeds[0]).test)
     experts = experts_of(suite, zoo)
     settings = {
         "suite": suite.name,
@@ -82,17 +109,22 @@ def run(
         "train_rows": train_rows,
         "experts": fingerprint(experts),
     }
+    added = {"split_rule": (str(rule), str(rule_of("random", suite))), "shots": (n_shots, ())}
+    settings |= _not_in_older_runs(out, added)
     with open_results(out, settings, resume=resume) as folder:
         transfer = _transfer(folder, suite, experts, reporter)
-        names = [*reference_names(suite.features, experts), *chosen]
-        n_workers = workers or _workers(len(split_seeds))
+        scratch = [FROM_SCRATCH] if n_shots else []
+        names = [*reference_names(suite.features, experts), *scratch, *chosen]
+        n_workers = (workers or None) if engine else workers or default_workers(len(split_seeds))
         bench = Bench(
             suite=suite,
             experts=experts,
             transfer=transfer,
             methods=own,
+            rule=rule,
+            shots=n_shots,
             train_rows=train_rows,
-            n_threads=max(1, (os.cpu_count() or 1) // n_workers) if n_workers > 1 else 0,
+            n_threads=1 if engine else threads_each(n_workers),
         )
         done = folder.keep_whole_units(bench.rows_per_unit)
         _check_configs(folder, done, own, chosen)
@@ -102,7 +134,11 @@ def run(
         complete = False
         try:
             performed = perform_all(
-                waiting, bench.prepare, n_workers=n_workers, on_progress=reporter.progress
+                waiting,
+                bench.prepare,
+                n_workers=n_workers,
+                on_progress=reporter.progress,
+                engine=engine,
             )
             with closing(performed):
                 for unit, rows in performed:
@@ -112,7 +148,14 @@ def run(
         finally:
             reporter.end()
             folder.keep_whole_units(bench.rows_per_unit)
-            summary = _summary(suite, folder.read(), units, complete, time.monotonic() - start)
+            summary = {
+                "suite": suite.name,
+                "train_fraction": rule.fraction or 1.0 - n_test / len(suite.contexts),
+                "split_rule": str(rule),
+                "shots": list(n_shots),
+                "n_test": n_test,
+                **_summary(suite, folder.read(), units, complete, time.monotonic() - start),
+            }
             folder.write_json(SUMMARY, summary)
     return summary
 
@@ -173,7 +216,15 @@ def _seeds(seeds: int | Iterable[int]) -> list[int]:
     return found
 
 
-def _workers(n_seeds: int) -> int:
+def threads_each(n_workers: int | None) -> int:
+    """Threads for the environments of one of so many processes, 0 for all cores."""
+    if n_workers is None or n_workers == 1:
+        return 0
+    return max(1, (os.cpu_count() or 1) // n_workers)
+
+
+def default_workers(n_seeds: int) -> int:
+    """Processes of a run of that many splits on this machine."""
     return max(1, min(os.cpu_count() or 1, n_seeds, MOST_WORKERS))
 
 
@@ -186,6 +237,20 @@ def _transfer(
         matrix = transfer_matrix(experts, n_steps=suite.n_steps)
         folder.write_array(TRANSFER, matrix)
     return np.asarray(np.load(path), dtype=np.float64)
+
+
+def _not_in_older_runs(out: Path, added: Mapping[str, tuple[Any, Any]]) -> dict[str, Any]:
+    """Settings as name to value, from name to (value, default).
+
+    A run that was started before a setting existed has its default, and goes on without it.
+    """
+    file = out / SETTINGS
+    before = json.loads(file.read_text()) if file.is_file() else added
+    return {
+        name: value
+        for name, (value, default) in added.items()
+        if name in before or value != default
+    }
 
 
 def _check_configs(
@@ -207,14 +272,14 @@ def _check_configs(
 def _summary(
     suite: Suite, rows: Sequence[Row], units: Sequence[Unit], complete: bool, seconds: float
 ) -> dict[str, Any]:
+    methods = summarise_methods(rows)
     return {
-        "suite": suite.name,
-        "train_fraction": suite.train_fraction,
-        "methods": summarise_methods(rows),
+        "methods": methods,
+        **compare(rows, methods),
+        "few_shot": few_shot_curves(rows),
         "suite_version": suite.version,
         "complete": complete,
         "seeds": sorted({unit.seed for unit in units} | {row["seed"] for row in rows}),
-        "n_test": suite.n_test,
         "episodes": suite.n_episodes,
         "command": shlex.join(sys.argv),
         "commit": commit(),

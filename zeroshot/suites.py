@@ -99,11 +99,52 @@ def signed_steps(step: float, largest: float) -> tuple[float, ...]:
     return tuple(round(i * step, 9) for i in range(-n, n + 1) if i != 0)
 
 
-_CHEETAH = {"speed": signed_steps(0.5, 10.0), "torso": (0.5,)}
+def steps(step: float, first: float, last: float) -> tuple[float, ...]:
+    """Values from `first` to `last`, both included, `step` apart.
 
-_RECORDS = (
-    Suite(name="cheetah-speed", env_id="ParamCheetah-v0", reward="track", grid=_CHEETAH),
-    Suite(name="cheetah-speed-reach", env_id="ParamCheetah-v0", reward="reach", grid=_CHEETAH),
+    Raises:
+        ValueError: if `last` is not a whole number of steps, at least one, from `first`.
+    """
+    n = round((last - first) / step)
+    if n < 1 or not math.isclose(first + n * step, last):
+        raise ValueError(
+            f"`last` must be a whole number of steps of {step:g} from {first:g}, got {last:g}"
+        )
+    return tuple(round(first + i * step, 9) for i in range(n + 1))
+
+
+_GRIDS: dict[str, tuple[str, Mapping[str, tuple[float, ...]]]] = {
+    "cheetah-speed": ("ParamCheetah-v0", {"speed": signed_steps(0.5, 10.0), "torso": (0.5,)}),
+    "cheetah-torso": ("ParamCheetah-v0", {"speed": (4.0,), "torso": steps(0.01, 0.3, 0.7)}),
+    "cheetah-speed-torso": (
+        "ParamCheetah-v0",
+        {"speed": signed_steps(1.0, 5.0), "torso": steps(0.05, 0.3, 0.7)},
+    ),
+    "walker-speed": ("ParamWalker-v0", {"speed": signed_steps(0.25, 5.0), "torso": (0.3,)}),
+    "walker-torso": ("ParamWalker-v0", {"speed": (2.0,), "torso": steps(0.01, 0.1, 0.5)}),
+    "walker-speed-torso": (
+        "ParamWalker-v0",
+        {"speed": signed_steps(1.0, 4.0), "torso": steps(0.05, 0.1, 0.5)},
+    ),
+    "finger-speed": ("ParamFinger-v0", {"speed": signed_steps(1.0, 15.0), "length": (0.16,)}),
+    "finger-length": ("ParamFinger-v0", {"speed": (-10.0,), "length": steps(0.01, 0.1, 0.4)}),
+    "finger-speed-length": (
+        "ParamFinger-v0",
+        {
+            "speed": signed_steps(3.0, 12.0),
+            "length": (0.1, 0.13, 0.16, 0.2, 0.25, 0.3, 0.35, 0.4),
+        },
+    ),
+}
+"""HyperZero's grids. Its paper prints no joint grids, nor the speed of the length-only ones: those
+are ours (the cheetah's joint one is the code's example, in both directions). Joint grids hold the
+default body, so that their chains can start from the experts of the speeds. Speeds are m/s
+(finger: rad/s), torsos half-lengths in m, lengths m."""
+
+_RECORDS = tuple(
+    Suite(name=f"{name}{suffix}", env_id=env_id, reward=reward, grid=grid)
+    for name, (env_id, grid) in _GRIDS.items()
+    for reward, suffix in (("track", ""), ("reach", "-reach"))
 )
 
 

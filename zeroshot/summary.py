@@ -22,13 +22,22 @@ BOOTSTRAP_SEED = 0
 def cells(
     rows: Sequence[Row], *, split: str = "test"
 ) -> dict[str, dict[Cell, tuple[float, float]]]:
-    """Method to cell to (mean return over the episodes, expert's return)."""
+    """Method to cell to (mean return over the episodes, expert's return).
+
+    Args:
+        rows: of a run.
+        split: of the rows that count, `test` or `train`; few-shot rows never do.
+    """
+    return cells_of([row for row in rows if row["split"] == split and not row.get("shots")])
+
+
+def cells_of(rows: Sequence[Row]) -> dict[str, dict[Cell, tuple[float, float]]]:
+    """The same of all rows, whatever their split."""
     episodes: dict[str, dict[Cell, list[tuple[float, float]]]] = {}
     for row in rows:
-        if row["split"] == split:
-            cell = (row["seed"], tuple(row["context"].values()))
-            pair = (row["return"], row["expert_return"])
-            episodes.setdefault(row["method"], {}).setdefault(cell, []).append(pair)
+        cell = (row["seed"], tuple(row["context"].values()))
+        pair = (row["return"], row["expert_return"])
+        episodes.setdefault(row["method"], {}).setdefault(cell, []).append(pair)
     return {
         method: {cell: tuple(np.mean(pairs, axis=0).tolist()) for cell, pairs in by_cell.items()}
         for method, by_cell in episodes.items()

@@ -35,3 +35,13 @@ def test_families_without_a_speed_are_left_alone(tmp_path: Path) -> None:
     before = path.read_bytes()
     assert assess(tmp_path) == {}
     assert path.read_bytes() == before
+
+
+def test_limits_of_the_own_body_count_where_they_are_known(tmp_path: Path) -> None:
+    """Another body is faster, but no policy makes this one so."""
+    for torso, total, mean in ((0.5, 950.0, 4.0), (0.3, 700.0, 2.0), (0.4, 700.0, 2.0)):
+        evaluation = {"return_mean": total, "velocity_mean": mean}
+        save_expert(untrained({"speed": 4.0, "torso": torso}, evaluation=evaluation), tmp_path)
+    said = assess(tmp_path, {"speed=4_torso=0.3": 2.5})
+    assert "4 asks for more than the 2.50 that any policy" in said["speed=4_torso=0.3"]
+    assert "within reach: improvable" in said["speed=4_torso=0.4"]

@@ -10,7 +10,7 @@ import pytest
 
 from experts import BuildError, BuildProgress, build, load_experts, recipe_for
 from experts.build import plan
-from experts.jobs import Job, manifest_path
+from experts.jobs import Job, manifest_path, run_jobs
 from param_envs import family_of
 from tests.experts.factories import ENV_ID, TINY
 
@@ -47,6 +47,21 @@ def test_plan_orders_parents_first() -> None:
         seen.add(manifest_path(HERE, job.context))
     assert len(seen) == 20
     assert {job.context["speed"]: parent(job) for job in jobs}[10.0] == "speed=9.5_torso=0.5"
+
+
+def test_plan_along_a_feature_changes_no_other() -> None:
+    grid = [FAMILY.context(speed=v, torso=t) for v in (1.0, 1.1) for t in (0.4, 0.5, 0.6)]
+    anchors = [{"speed": 1.0}, {"speed": 1.1}]
+    jobs = plan(FAMILY, grid, directory=HERE, anchors=anchors, along=["torso"])
+    parents = {tuple(job.context.values()): parent(job) for job in jobs}
+    assert parents[1.0, 0.4] == parents[1.0, 0.6] == "speed=1_torso=0.5"
+    assert parents[1.1, 0.4] == parents[1.1, 0.6] == "speed=1.1_torso=0.5"
+    with pytest.raises(ValueError, match=r"must lead to every context along \['torso'\]"):
+        plan(FAMILY, grid, directory=HERE, anchors=anchors[:1], along=["torso"])
+    with pytest.raises(ValueError, match="`along` must come with `anchors`"):
+        plan(FAMILY, grid, directory=HERE, along=["torso"])
+    with pytest.raises(ValueError, match="unknown feature `mass`"):
+        plan(FAMILY, grid, directory=HERE, anchors=anchors, along=["mass"])
 
 
 def test_anchor_must_be_a_context() -> None:
@@ -96,6 +111,21 @@ def test_anchors_can_come_from_another_zoo(tmp_path: Path) -> None:
     assert records[2.0]["warm_start"] == {"expert": "speed=2_torso=0.5", "reward": "track"}
     assert records[2.0]["steps"] == TINY.warm_steps
     assert records[3.0]["warm_start"] == {"expert": "speed=2_torso=0.5", "reward": "reach"}
+
+
+def test_a_parent_that_is_absent_or_damaged_fails_its_child_alone(tmp_path: Path) -> None:
+    absent, damaged = tmp_path / "absent.json", tmp_path / "damaged.json"
+    damaged.write_text("{}")
+    jobs = [
+        Job(context=context, seed=0, warm_from=parent)
+        for context, parent in zip(CONTEXTS[2:], (absent, damaged, None), strict=True)
+    ]
+    arguments = {"reward": "track", "recipe": TINY, "directory": tmp_path / "zoo"}
+    with pytest.raises(BuildError, match=r"2 of 3 experts failed: ") as caught:
+        run_jobs(jobs, FAMILY, workers=1, **arguments)
+    assert f"speed=1_torso=0.5: {absent} is absent" in str(caught.value)
+    assert f"speed=2_torso=0.5: ValueError: {damaged}: the manifest lacks" in str(caught.value)
+    assert load_experts(tmp_path / "zoo").contexts == (CONTEXTS[4],)
 
 
 def test_one_failure_leaves_the_others(tmp_path: Path) -> None:

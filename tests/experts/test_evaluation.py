@@ -75,3 +75,63 @@ def test_counts_below_one_are_refused(name: str) -> None:
     contexts = [] if name == "contexts" else [expert.context]
     with pytest.raises(ValueError, match=f"`{name}` must be at least 1, got 0"):
         play(expert.policy, expert.family, contexts, reward="track", n_episodes=0, seed=0)
+
+
+def test_policies_with_memory_are_reset_and_told_of_every_step() -> None:
+    """Every call's arguments, against a replay with the single environment."""
+    expert = untrained({"speed": 2.0})
+    env = gym.make("ParamCheetah-v0", max_episode_steps=5, reward="track", **expert.context)
+
+    class Remembering:
+        def __init__(self) -> None:
+            self.calls: list[tuple[np.ndarray, ...]] = []
+
+        def reset(self) -> None:
+            self.calls.clear()
+
+        def act(self, observations: np.ndarray) -> np.ndarray:
+            return expert.policy.act(observations)
+
+        def observe(self, *step: np.ndarray) -> None:
+            self.calls.append(tuple(np.array(part) for part in step))
+
+    policies = Remembering()
+    settings = {"reward": "track", "n_episodes": 2, "seed": 3, "n_steps": 5}
+    for _ in range(2):
+        play(policies, expert.family, [expert.context], **settings)
+    assert len(policies.calls) == 5
+    for episode, seed in enumerate(episode_seeds(3, 1, 2)):
+        observation, _ = env.reset(seed=seed)
+        for t, (before, action, reward, after, done) in enumerate(policies.calls):
+            np.testing.assert_allclose(before[0, episode], observation, atol=1e-6)
+            np.testing.assert_array_equal(action[0], expert.policy.act(before)[0])
+            observation, expected, _, truncated, _ = env.step(action[0, episode])
+            assert reward[0, episode] == pytest.approx(expected, rel=1e-5)
+            np.testing.assert_allclose(after[0, episode], observation, atol=1e-6)
+            assert bool(done[0, episode]) == truncated == (t == 4)
+
+
+def test_a_slot_stays_done_once_its_episode_is_over() -> None:
+    family = family_of("ParamAnt-v0")
+
+    class Thrash:
+        dones: list[np.ndarray]
+
+        def reset(self) -> None:
+            self.dones = []
+
+        def act(self, observations: np.ndarray) -> np.ndarray:
+            sign = np.sign(np.sin(1e3 * observations[..., :1]))
+            return np.broadcast_to(sign, (*observations.shape[:2], family.action_size))
+
+        def observe(self, *step: np.ndarray) -> None:
+            self.dones.append(step[-1][0])
+
+    policies = Thrash()
+    played = play(
+        policies, family, [family.context()], reward=family.reward_modes[0], n_episodes=20, seed=0
+    )
+    done = np.array(policies.dones)
+    assert played.lengths.min() < played.lengths.max()
+    np.testing.assert_array_equal((~done).sum(axis=0) + 1, played.lengths[0])
+    assert (np.diff(done.astype(int), axis=0) >= 0).all()

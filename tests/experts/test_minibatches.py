@@ -165,3 +165,29 @@ def test_transitions_are_known_to_be_missing(data):
     noisy = replace(data, noise=np.array([0.1, 0.3], dtype=np.float32))
     batches = Minibatches(noisy, normalise_observations=True, normalise_values=True)
     assert not batches.has_transitions
+
+
+def test_added_states_are_drawn_with_the_first_on_the_same_scale(data: Rollouts) -> None:
+    assert data.experts is not None
+    batches = Minibatches(data, normalise_observations=True, normalise_values=True)
+    before = batches.transitions(torch.tensor([1]), 30, generator())
+    more = collect(data.experts, features=["speed"], noise=(0.4,), seed=5, n_steps=N_STEPS)
+    batches.add_states(more)
+    states = batches.states(torch.tensor([3, 1]), 400, generator())
+    raw = states.observations.numpy() * batches.observation_scale + batches.observation_mean
+    for row, task in enumerate((3, 1)):
+        both = np.concatenate([r.observations[task].reshape(-1, 17) for r in (data, more)])
+        labels = np.concatenate([r.labels[task].reshape(-1, 6) for r in (data, more)])
+        equal = np.isclose(both[None], raw[row][:, None], atol=1e-4).all(-1)
+        assert equal.any(1).all()
+        drawn = equal.argmax(1)
+        assert drawn.min() < 2 * N_STEPS <= drawn.max(), "old ones and new ones"
+        np.testing.assert_allclose(states.labels[row], labels[drawn], atol=1e-6)
+    after = batches.transitions(torch.tensor([1]), 30, generator())
+    assert all(torch.equal(x, y) for x, y in zip(before, after, strict=True))
+
+
+def test_added_states_must_be_of_the_same_contexts(data: Rollouts) -> None:
+    batches = Minibatches(data, normalise_observations=True, normalise_values=True)
+    with pytest.raises(ValueError, match="`data` must be of the same 4 contexts, got 2"):
+        batches.add_states(data.select([0, 1]))

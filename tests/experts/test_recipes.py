@@ -7,7 +7,7 @@ from experts import RECIPES, recipe_for
 
 def test_registry_names_match() -> None:
     assert all(name == family.base.name for name, family in RECIPES.items())
-    assert set(RECIPES) == {"ppo-fast", "td3-paper", "sac-paper"}
+    assert set(RECIPES) == {"ppo-fast", "sac-fast", "td3-fast", "td3-paper", "sac-paper"}
 
 
 def test_paper_settings() -> None:
@@ -18,8 +18,14 @@ def test_paper_settings() -> None:
 
 
 def test_families_have_their_own_settings() -> None:
-    assert recipe_for("ppo-fast", "ParamWalker-v0").hidden == (128, 128)
+    assert recipe_for("ppo-fast", "ParamWalker-v0").activation == "relu"
     assert recipe_for("ppo-fast", "ParamCheetah-v0").hidden == (64, 64)
+
+
+def test_levels_of_exploration_are_one_an_environment() -> None:
+    recipe = replace(recipe_for("td3-fast", "ParamCheetah-v0"), exploration_levels=(1.0, 0.5, 0.0))
+    assert replace(recipe, n_envs=8).levels == (1.0, 0.5, 0.0, 1.0, 0.5, 0.0, 1.0, 0.5)
+    assert replace(recipe, n_envs=2).levels == (1.0, 0.5)
 
 
 def test_unknown_recipe() -> None:
@@ -34,6 +40,11 @@ def test_unknown_recipe() -> None:
         ({"discount": 1.0}, r"`discount` must be in \(0, 1\), got 1.0"),
         ({"algorithm": "dqn"}, "`algorithm` must be ppo, td3 or sac, got 'dqn'"),
         ({"warm_exploration": -1.0}, "`warm_exploration` must be above 0"),
+        ({"policy_hold": -1}, "`policy_hold` must be at least 0, got -1"),
+        ({"policy_delay": 0}, "`policy_delay` must be above 0, got 0"),
+        ({"exploration_levels": ()}, r"`exploration_levels` must be numbers .* got \(\)"),
+        ({"exploration_levels": (1.0, -0.5)}, "`exploration_levels` must be numbers of at least 0"),
+        ({"target_noise": -0.1}, r"`target_noise` must be at least 0, got -0\.1"),
     ],
 )
 def test_bad_numbers_are_refused(change: dict, message: str) -> None:

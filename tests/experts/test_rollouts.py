@@ -1,8 +1,14 @@
+from dataclasses import replace
+from itertools import pairwise
+
+import gymnasium as gym
 import numpy as np
 import pytest
 
-from experts import collect, gather
-from experts.rollouts import _discounted
+from experts import Experts, MLPs, collect, gather
+from experts.rollouts import discounted_returns
+from experts.synthetic import smooth_experts
+from param_envs import Family, family_of
 from tests.experts.factories import untrained
 
 EXPERTS = gather([untrained({"speed": s}, seed=i) for i, s in enumerate((2.0, -3.0))])
@@ -45,16 +51,21 @@ def test_monte_carlo_values_obey_bellman(rollouts) -> None:
 def test_discounted_returns_worked_by_hand() -> None:
     rewards = np.array([[[1.0, 2.0, 4.0], [1.0, 2.0, 9.0]]], dtype=np.float32)
     mask = np.array([[[True, True, True], [True, True, False]]])
-    bootstrap = np.full_like(rewards, 8.0)
-    failed = np.array([[False, True]])
-    values = _discounted(rewards, mask, bootstrap, failed, 0.5)
+    values = discounted_returns(rewards, mask, np.array([[8.0, 0.0]]), 0.5)
     # Episode 0 goes on after its last step (8), episode 1 failed at its second.
     np.testing.assert_allclose(values, [[[4.0, 6.0, 8.0], [2.0, 2.0, 0.0]]])
+    assert values.dtype == np.float32
+    tail = discounted_returns(rewards, mask, np.array([[8.0, 6.0]]), 0.5)
+    np.testing.assert_allclose(tail[0, 1], [3.5, 5.0, 0.0])
 
 
 def test_select_keeps_only_what_is_asked_for(rollouts) -> None:
     one = rollouts.select([1])
     assert one.contexts == (EXPERTS.contexts[1],) == one.experts.contexts
+    for name in ("mask", "terminated", "seeds", "values"):
+        np.testing.assert_array_equal(getattr(one, name)[0], getattr(rollouts, name)[1])
+    bare = replace(rollouts, seeds=None, experts=None).select([1, 0])
+    assert bare.seeds is None and bare.experts is None and bare.contexts == EXPERTS.contexts[::-1]
     np.testing.assert_array_equal(one.labels[0], rollouts.labels[1])
     assert not np.shares_memory(one.observations, rollouts.observations)
 
@@ -86,3 +97,141 @@ def test_critic_values_are_the_critics(rollouts) -> None:
 def test_bad_requests_are_refused(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         collect(EXPERTS, **{"features": ("speed",), "noise": (0.0,), "seed": 0, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"critic": "v", "discount": 0.9}, r"got \['v'\] and \[0.9, 0.99\]"),
+        ({"critic": "q"}, r"must share one critic, 'v' or 'q', and one discount, got \['q', 'v'\]"),
+    ],
+)
+def test_mixed_experts_are_refused(changes: dict, message: str) -> None:
+    experts = gather([untrained({"speed": 2.0}), untrained({"speed": 3.0}, **changes)])
+    with pytest.raises(ValueError, match=message):
+        collect(experts, features=("speed",), noise=(0.0,), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("experts", "message"),
+    [
+        (replace(EXPERTS, critics=None), "must have critics of one shape"),
+        (gather([untrained({"speed": 2.0}, critic="z")]), r"'v' or 'q'.*got \['z'\]"),
+    ],
+)
+def test_unusable_critics_are_refused(experts: Experts, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        collect(experts, features=("speed",), noise=(0.0,), seed=0)
+
+
+def with_q_critics(family: Family, n_contexts: int, features: tuple[str, ...]) -> Experts:
+    """Experts whose critics take an action too, as those of TD3 and SAC do."""
+    feature = family.selected(features)[0]
+    contexts = [{feature.name: feature.low + 0.1 * (i + 1)} for i in range(n_contexts)]
+    experts = smooth_experts(family, contexts, features=features, seed=0)
+    rng = np.random.default_rng(5)
+    sizes = (family.observation_size + family.action_size, 8, 1)
+    weights = [rng.normal(0, 0.3, (n_contexts, *s)) for s in pairwise(sizes)]
+    critics = MLPs(
+        tuple(weight.astype(np.float32) for weight in weights),
+        (np.zeros((n_contexts, 8), np.float32), np.ones((n_contexts, 1), np.float32)),
+    )
+    records = tuple({**record, "critic": "q"} for record in experts.records)
+    return replace(experts, critics=critics, records=records)
+
+
+def test_q_critics_judge_the_label_and_not_the_noisy_action() -> None:
+    experts = with_q_critics(family_of("ParamCheetah-v0"), 2, ("speed",))
+    settings = {"features": ("speed",), "noise": (0.0, 0.5), "seed": 1, "n_steps": 6}
+    data = collect(experts, value="critic", **settings)
+    for i in range(2):
+        for e in range(2):
+            state, label = data.observations[i, e], data.labels[i, e]
+            own = experts.critics.select([i])
+            expected = own.apply(np.concatenate([state, label], axis=1)[None])[0, :, 0]
+            np.testing.assert_allclose(data.values[i, e], expected, rtol=1e-5, atol=1e-5)
+    executed = np.concatenate([data.observations, data.actions], axis=-1)[:, 1]
+    assert np.abs(experts.critics.apply(executed)[..., 0] - data.values[:, 1]).max() > 0.01
+
+
+def test_monte_carlo_goes_on_with_the_q_of_the_experts_next_action() -> None:
+    experts = with_q_critics(family_of("ParamCheetah-v0"), 2, ("speed",))
+    data = collect(experts, features=("speed",), noise=(0.0, 0.5), seed=1, n_steps=4)
+    last = data.next_observations[:, :, -1]
+    then = np.concatenate([last, experts.policies.act(last)], axis=-1)
+    after = experts.critics.apply(then)[..., 0]
+    expected = data.rewards[..., -1] + data.discount * after
+    np.testing.assert_allclose(data.values[..., -1], expected, rtol=1e-5)
+    for t in (2, 1, 0):
+        expected = data.rewards[..., t] + data.discount * expected
+        np.testing.assert_allclose(data.values[..., t], expected, rtol=1e-5)
+
+
+def test_monte_carlo_goes_on_with_the_v_of_the_last_state(rollouts) -> None:
+    after = EXPERTS.critics.apply(rollouts.next_observations[:, :, -1])[..., 0]
+    expected = rollouts.rewards[..., -1] + rollouts.discount * after
+    np.testing.assert_allclose(rollouts.values[..., -1], expected, rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def falling():
+    """An ant that falls over under strong noise, so that episodes fail."""
+    family = family_of("ParamAnt-v0")
+    experts = smooth_experts(
+        family, [{"direction": d} for d in (0.0, 1.0)], features=("direction",), seed=0
+    )
+    loud = replace(
+        experts.policies, weights=tuple(20.0 * weight for weight in experts.policies.weights)
+    )
+    experts = replace(experts, policies=loud)
+    return {
+        value: collect(experts, features=("direction",), noise=(0.0, 1.0), seed=0, value=value)
+        for value in ("critic", "monte-carlo")
+    }
+
+
+def test_a_failed_episode_ends_there(falling) -> None:
+    data = falling["monte-carlo"]
+    lengths = data.mask.sum(axis=2)
+    assert data.terminated.any() and (lengths[data.terminated] < data.mask.shape[2]).all()
+    assert (lengths[~data.terminated] == data.mask.shape[2]).all()
+    i, e = np.argwhere(data.terminated)[0]
+    end = lengths[i, e] - 1
+    assert data.mask[i, e, : end + 1].all()
+    assert data.values[i, e, end] == data.rewards[i, e, end], "nothing follows a failure"
+
+
+def test_entries_past_the_end_are_zero(falling) -> None:
+    for data in falling.values():
+        names = ("observations", "actions", "labels", "rewards", "next_observations", "values")
+        for name in names:
+            assert (getattr(data, name)[~data.mask] == 0.0).all()
+            assert np.abs(getattr(data, name)[data.mask]).max() > 0.0
+
+
+def test_an_episode_starts_again_from_its_seed(rollouts) -> None:
+    assert len(np.unique(rollouts.seeds)) == 4
+    for i, context in enumerate(rollouts.contexts):
+        env = gym.make("ParamCheetah-v0", **context)
+        start, _ = env.reset(seed=int(rollouts.seeds[i, 1]))
+        np.testing.assert_array_equal(start.astype(np.float32), rollouts.observations[i, 1, 0])
+        after, reward, *_ = env.step(rollouts.actions[i, 1, 0])
+        np.testing.assert_array_equal(after.astype("f4"), rollouts.next_observations[i, 1, 0])
+        assert np.float32(reward) == rollouts.rewards[i, 1, 0]
+
+
+def test_a_behaviour_acts_and_the_experts_label(rollouts) -> None:
+    experts = rollouts.experts
+    assert experts is not None
+    others = experts.policies.select(list(range(len(experts)))[::-1])
+    found = collect(
+        experts, features=rollouts.features, noise=(1e-6,), seed=0, n_steps=5, behaviour=others
+    )
+    observations = found.observations[:, 0]
+    np.testing.assert_allclose(found.actions[:, 0], others.act(observations), atol=1e-4)
+    np.testing.assert_allclose(found.labels[:, 0], experts.policies.act(observations), atol=1e-5)
+    assert not found.clean.any()
+    with pytest.raises(
+        ValueError, match=r"`noise` must be above 0 with a `behaviour`, got \[0.0\]"
+    ):
+        collect(experts, features=rollouts.features, noise=(0.0,), seed=0, behaviour=others)

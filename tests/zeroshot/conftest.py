@@ -1,14 +1,16 @@
 """A suite of a few short cheetah episodes, experts with made-up weights, and a user's method."""
 
+import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from experts import Expert, MLPPolicies, MLPs, save_expert
-from zeroshot.suites import Suite
+from zeroshot.suites import SUITES, Suite
+from zeroshot.summary import summarise_methods
 
 USER_METHOD = '''
 import time
@@ -144,3 +146,69 @@ def user_module(
     yield "mypkg.mymodule"
     for name in [name for name in sys.modules if name.split(".")[0] == "mypkg"]:
         del sys.modules[name]
+
+
+@pytest.fixture
+def write_run(tmp_path: Path) -> Callable[..., Path]:
+    """Writes the folder of a run with made-up returns on every other context of a suite."""
+
+    def write(
+        folder: str,
+        *,
+        suite: str = "cheetah-speed",
+        name: str | None = None,
+        methods: Sequence[str] = ("mine",),
+        shots: Sequence[int] = (),
+        learned: float = 0.9,
+        command: str = "zeroshot run",
+    ) -> Path:
+        record = SUITES[suite]
+        rng = np.random.default_rng(0)
+        shares = {"expert": 1.0, "nearest": 0.7, "best-single": 0.3, "zero": 0.02}
+        shares |= {method: learned - 0.1 * i for i, method in enumerate(methods)}
+        own = 500.0 + 10.0 * np.arange(len(record.contexts))
+        rows = [
+            {
+                "method": method,
+                "kind": "method" if method in methods else "reference",
+                "seed": seed,
+                "context": dict(record.contexts[i]),
+                "split": "test",
+                "episode": episode,
+                "return": float(own[i] * share + rng.normal(0.0, 1.0) + k),
+                "expert_return": float(own[i]),
+                "fit_seconds": 1.5 if method in methods else 0.0,
+                "config": {"hidden": 256} if method in methods else {},
+                "commit": "c0ffee",
+                **({"shots": k, "protocol": "demonstrations" if k else "zero-shot"}),
+            }
+            for seed in range(2)
+            for method, share in shares.items()
+            for k in (0, *(shots if method in methods else ()))
+            for i in range(seed, len(record.contexts), 4)
+            for episode in range(2)
+        ]
+        summary = {
+            "suite": name or suite,
+            "suite_version": record.version,
+            "methods": summarise_methods([row for row in rows if not row["shots"]]),
+            "complete": True,
+            "seeds": [0, 1],
+            "n_test": len(record.contexts) // 4,
+            "episodes": 2,
+            "command": command,
+            "commit": "c0ffee",
+            "versions": {"mujoco": "4.0.0"},
+            "machine": {"cores": 2},
+            "date": "2026-01-01T00:00:00+00:00",
+            "wall_seconds": 1.0,
+        }
+        path = tmp_path / folder
+        path.mkdir()
+        (path / "summary.json").write_text(json.dumps(summary))
+        (path / "run.json").write_text(json.dumps({"suite": suite}))
+        (path / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        np.save(path / "transfer.npy", np.minimum(own[:, None], own[None]))
+        return path
+
+    return write

@@ -82,7 +82,7 @@ def test_a_method_in_the_current_folder_is_found(
 
 
 BAD_USAGE = [
-    ([], "Expected one of {suites, run, film, experts}"),
+    ([], "Expected one of {suites, run, report, film, experts, data}"),
     (["bogus"], "Unrecognized options: bogus"),
     (["run"], "Missing from zeroshot run"),
     (["run", "cheetah-speed", "--out", "{out}", "--bogus"], "Unrecognized options"),
@@ -120,7 +120,27 @@ BAD_USAGE = [
     ),
     (
         ["experts", "build", "cheetah-speed", "--anchors", "speed=4", "--out", "{out}"],
-        "`anchors` and `anchor_zoo` must come with --chain",
+        "`anchors`, `anchor_zoo` and `along` must come with --chain",
+    ),
+    (
+        ["experts", "build", "cheetah-speed", "--batched", "--out", "{out}"],
+        "`recipe` must be of TD3 or SAC for a batched build, one of ['sac-fast',",
+    ),
+    (
+        ["experts", "build", "cheetah-speed", "--batched", "--chain", "--out", "{out}"],
+        "`chain` must not come with --batched: all its agents begin at once, in one process",
+    ),
+    (
+        ["experts", "build", "cheetah-speed", "--batched", "--workers", "2", "--out", "{out}"],
+        "`workers` must not come with --batched",
+    ),
+    (
+        ["experts", "build", "cheetah-speed", "--device", "cpu", "--out", "{out}"],
+        "`device` must come with --batched",
+    ),
+    (
+        ["experts", "build", "cheetah-speed", "--batched", "--batch-size", "0", "--out", "{out}"],
+        "`batch_size` must be at least 1, got 0",
     ),
     (["experts", "repair", "cheetah-speed", "--out", "{out}"], "no experts in {out}"),
     (["experts", "show", "cheetah-speed", "--zoo", "{out}"], "no experts in {out}"),
@@ -158,7 +178,10 @@ def test_help_has_every_option_and_version_is_printed(capsys: pytest.CaptureFixt
     options = {
         "run": ["--methods", "--seeds", "--out", "--resume", "--workers", "--zoo", "--train-rows"],
         "film": ["--method", "--context", "--out", "--seed", "--steps", "--width", "--height"],
-        "experts build": ["--recipe", "--out", "--workers", "--chain", "--anchors", "--anchor-zoo"],
+        "experts build": [
+            *("--recipe", "--out", "--workers", "--chain", "--anchors", "--anchor-zoo"),
+            *("--batched", "--batch-size", "--device", "--checkpoint-every", "--checkpoint-from"),
+        ],
         "experts repair": ["--recipe", "--out", "--workers", "--donors", "--threshold", "--seed"],
         "suites": ["--json"],
     }

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experts import play
-from zeroshot.results import ROWS, SUMMARY, read_rows
+from zeroshot.results import ROWS, SETTINGS, SUMMARY, read_rows
 from zeroshot.run import experts_of, run
 from zeroshot.splits import random_split
 from zeroshot.suites import Suite
@@ -28,6 +28,8 @@ def test_a_run_writes_a_row_an_episode(
         split = random_split(suite, seed=row["seed"])
         assert row["context"] in [suite.contexts[i] for i in split.test]
         assert (row["suite"], row["suite_version"], row["split"]) == ("tiny", 1, "test")
+        assert (row["split_rule"], row["protocol"], row["shots"]) == ("random:0.7", "zero-shot", 0)
+        assert "unit_rows" not in row
         assert row["kind"] == ("method" if row["method"] == MEAN else "reference")
         assert row["length"] == 12 and set(row["outcome"]) == {"velocity"}
         assert row["versions"]["mujoco"] and "commit" in row
@@ -139,6 +141,34 @@ def test_without_resume_a_used_folder_is_refused(suite: Suite, zoo: Path, tmp_pa
         run(suite, [], seeds=1, out=tmp_path, zoo=zoo)
 
 
+def test_another_split_holds_out_other_contexts_and_is_not_mixed(
+    suite: Suite, zoo: Path, tmp_path: Path
+) -> None:
+    summary = run(suite, [], seeds=2, out=tmp_path, zoo=zoo, split="gap")
+    rows = read_rows(tmp_path / ROWS)
+    assert {row["context"]["speed"] for row in rows} == {-2.0, 3.0}
+    assert {row["split_rule"] for row in rows} == {"gap"}
+    assert (summary["split_rule"], summary["n_test"]) == ("gap", 2)
+    assert summary["train_fraction"] == 0.75
+    assert json.loads((tmp_path / SETTINGS).read_text())["split_rule"] == "gap"
+    for split, now in (("random", "random:0.7"), ("random:0.5", "random:0.5")):
+        with pytest.raises(ValueError, match=rf"another `split_rule` \('gap', now '{now}'\)"):
+            run(suite, [], seeds=2, out=tmp_path, zoo=zoo, split=split, resume=True)
+    run(suite, [], seeds=2, out=tmp_path, zoo=zoo, split="gap", resume=True)
+
+
+def test_a_run_from_before_there_were_rules_goes_on_with_its_own(
+    suite: Suite, zoo: Path, tmp_path: Path
+) -> None:
+    run(suite, [], seeds=1, out=tmp_path, zoo=zoo)
+    settings = json.loads((tmp_path / SETTINGS).read_text())
+    assert settings.pop("split_rule") == "random:0.7" and settings.pop("shots") == []
+    (tmp_path / SETTINGS).write_text(json.dumps(settings))
+    with pytest.raises(ValueError, match=r"another `split_rule` \(None, now 'gap'\)"):
+        run(suite, [], seeds=1, out=tmp_path, zoo=zoo, split="gap", resume=True)
+    run(suite, [], seeds=1, out=tmp_path, zoo=zoo, resume=True)
+
+
 def test_results_of_another_config_are_not_mixed(
     suite: Suite, zoo: Path, user_module: str, tmp_path: Path
 ) -> None:
@@ -164,6 +194,9 @@ def test_results_of_another_config_are_not_mixed(
         ({"seeds": 0}, "`seeds` must be a number of at least 1 or distinct seeds, got 0"),
         ({"seeds": [1, 1]}, "`seeds` must be"),
         ({"suite": "nope"}, "unknown suite 'nope'"),
+        ({"split": "holes"}, "`split` must be one of random, random:FRACTION"),
+        ({"split": "quadrant"}, "quadrant needs two features that vary, tiny has"),
+        ({"shots": [2, 2]}, "`shots` must be distinct numbers of at least 0"),
     ],
 )
 def test_bad_arguments_write_nothing(

@@ -27,6 +27,27 @@ def test_cheetah_suites_have_the_40_speeds_of_the_paper(name: str, reward: str) 
     assert suite.n_test == 6
 
 
+@pytest.mark.parametrize(
+    ("name", "n", "features"),
+    [
+        ("cheetah-torso", 41, ("torso",)),
+        ("cheetah-speed-torso", 90, ("speed", "torso")),
+        ("walker-speed", 40, ("speed",)),
+        ("walker-torso", 41, ("torso",)),
+        ("walker-speed-torso", 72, ("speed", "torso")),
+        ("finger-speed", 30, ("speed",)),
+        ("finger-length", 31, ("length",)),
+        ("finger-speed-length", 64, ("speed", "length")),
+    ],
+)
+def test_the_other_published_grids(name: str, n: int, features: tuple[str, ...]) -> None:
+    for suite, reward in ((suite_of(name), "track"), (suite_of(f"{name}-reach"), "reach")):
+        assert (len(suite.contexts), suite.features, suite.reward) == (n, features, reward)
+        default = {feature.name: feature.default for feature in suite.family.features}
+        bodies = {tuple(v for k, v in c.items() if k != "speed") for c in suite.contexts}
+        assert tuple(v for k, v in default.items() if k != "speed") in bodies
+
+
 def test_a_grid_of_two_features_is_their_product() -> None:
     suite = _suite(grid={"speed": (-1.0, 1.0, 2.0), "torso": (0.4, 0.5)})
     assert suite.features == ("speed", "torso")

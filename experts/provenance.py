@@ -9,8 +9,19 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 PACKAGES = ("param-envs", "mujoco", "gymnasium", "numpy", "torch", "stable-baselines3")
+
+
+def provenance() -> dict[str, Any]:
+    """When, where and with which versions something was computed, for a manifest."""
+    return {
+        "date": now(),
+        "commit": commit(),
+        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        "versions": versions(),
+    }
 
 
 @cache

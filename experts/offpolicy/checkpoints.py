@@ -1,0 +1,167 @@
+"""Policies along a training, many a context: what methods in weight space learn from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as save_tensors
+
+from experts.policy import Floats, MLPPolicies
+from experts.store import expert_name, write_atomically
+from experts.validation import require
+
+SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointSchedule:
+    """Which policies of a training are kept, and where.
+
+    Attributes:
+        directory: one file a context is written there, named as the context's expert is in its
+            own folder.
+        every: environment steps of an agent between checkpoints.
+        start: environment steps of an agent before the first.
+        flush_every: checkpoints between writes; each write is of the whole file.
+
+    Raises:
+        ValueError: for a number that makes no sense, named.
+    """
+
+    directory: Path
+    every: int
+    start: int = 0
+    flush_every: int = 25
+
+    def __post_init__(self) -> None:
+        require("every", self.every, self.every >= 1, "at least 1")
+        require("start", self.start, self.start >= 0, "at least 0")
+        require("flush_every", self.flush_every, self.flush_every >= 1, "at least 1")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PolicyCheckpoints:
+    """The policies of one context along its training.
+
+    Attributes:
+        policies: n policies.
+        steps: environment steps before each, (n,).
+        record: what the file tells about the training: context, env_id, reward, recipe, seed.
+    """
+
+    policies: MLPPolicies
+    steps: NDArray[np.int64]
+    record: Mapping[str, Any]
+
+
+def checkpoint_path(directory: Path, context: Mapping[str, float]) -> Path:
+    """Where the policies of a context's training stand, or will."""
+    return directory / f"{expert_name(context)}{SUFFIX}"
+
+
+def load_checkpoints(path: Path) -> PolicyCheckpoints:
+    """Reads the policies of one context; nothing is unpickled.
+
+    Raises:
+        ValueError: naming the file, if it cannot be read or is something else.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        record = json.loads(metadata["record"])
+        layers = range(sum(name.startswith("weight.") for name in tensors))
+        return PolicyCheckpoints(
+            policies=MLPPolicies(
+                tuple(tensors[f"weight.{layer}"] for layer in layers),
+                tuple(tensors[f"bias.{layer}"] for layer in layers),
+                record["activation"],
+            ),
+            steps=tensors["steps"],
+            record=record,
+        )
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path}: cannot be read as policy checkpoints ({error})") from error
+    except KeyError as error:
+        raise ValueError(f"{path}: not policy checkpoints, {error} is missing") from error
+
+
+class CheckpointRecorder:
+    """Keeps the policies of K agents as their training goes on, and writes them now and then."""
+
+    def __init__(self, schedule: CheckpointSchedule, records: Sequence[Mapping[str, Any]]) -> None:
+        """Begins without policies.
+
+        Args:
+            schedule: when and where.
+            records: of each agent, with its `context`; written into its file.
+        """
+        self._schedule = schedule
+        self._records = records
+        self._steps: list[int] = []
+        self._policies: list[MLPPolicies] = []
+        self._unwritten = 0
+
+    def due(self, steps: int) -> bool:
+        """Whether a policy is to be kept after `steps` environment steps of each agent."""
+        if steps < self._schedule.start:
+            return False
+        return not self._steps or steps >= self._steps[-1] + self._schedule.every
+
+    def keep(self, steps: int, policies: MLPPolicies) -> None:
+        """Keeps the policies of all agents, and writes where it is time to."""
+        self._steps.append(steps)
+        self._policies.append(policies)
+        self._unwritten += 1
+        if self._unwritten >= self._schedule.flush_every:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes everything, one file an agent, each whole or not at all."""
+        if not self._unwritten:
+            return
+        self._schedule.directory.mkdir(parents=True, exist_ok=True)
+        steps = np.array(self._steps, dtype=np.int64)
+        for i, record in enumerate(self._records):
+            tensors: dict[str, NDArray[Any]] = {"steps": steps}
+            for name, layers in self._layers(i).items():
+                tensors |= {f"{name}.{layer}": array for layer, array in enumerate(layers)}
+            told = {**record, "activation": self._policies[0].activation}
+            write_atomically(
+                checkpoint_path(self._schedule.directory, record["context"]),
+                save_tensors(tensors, metadata={"record": json.dumps(told)}),
+            )
+        self._unwritten = 0
+
+    def restore(self, steps: int) -> None:
+        """Takes up what the files have of the first `steps` environment steps.
+
+        Raises:
+            ValueError: naming a file that is missing or damaged, if others are there.
+        """
+        paths = [checkpoint_path(self._schedule.directory, r["context"]) for r in self._records]
+        if not any(path.exists() for path in paths):
+            return
+        found = [load_checkpoints(path) for path in paths]
+        # A kill between two files leaves some with more policies than others.
+        common = min((each.steps for each in found), key=len)
+        for row, step in enumerate(common):
+            if step <= steps:
+                self._steps.append(int(step))
+                self._policies.append(
+                    MLPPolicies.stack([each.policies.select([row]) for each in found])
+                )
+
+    def _layers(self, i: int) -> dict[str, list[Floats]]:
+        layers = range(len(self._policies[0].weights))
+        return {
+            "weight": [np.stack([p.weights[layer][i] for p in self._policies]) for layer in layers],
+            "bias": [np.stack([p.biases[layer][i] for p in self._policies]) for layer in layers],
+        }

@@ -1,0 +1,279 @@
+"""One round of a repair: successors of beaten experts, and which of the candidates is kept."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from experts.audit import CONFIRMING_EPISODES, FINDING_EPISODES, THRESHOLD, Audit, audit
+from experts.engines import Engine
+from experts.evaluation import episode_seeds, play
+from experts.jobs import BuildProgress, Job, manifest_path, run_jobs
+from experts.policy import MLPPolicies
+from experts.recipes import Recipe
+from experts.store import Expert, expert_name, load_expert, save_expert, write_atomically
+from param_envs import Context, family_of
+
+CANDIDATES = ".repair"
+"""Folder within the zoo where candidates wait for all others; it makes a repair resumable."""
+PLAN = "plan"
+"""File in it that says whom the present round rebuilds, and from whom."""
+FINAL_EPISODES = 20
+FINAL_SEED = 3_000_017
+SEEDS_A_ROUND = 1000
+
+Kept = Literal["old", "successor", "donor"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepairSettings:
+    """How beaten experts are found and rebuilt.
+
+    Attributes:
+        recipe: for the retraining; its `warm_steps` count.
+        donors: further zoos of the family, of another reward for instance, that may lend an expert.
+        threshold: by how much a rival must be better, relative to the expert's own return.
+        finding_episodes: of every policy in every context, see `experts.audit`.
+        confirming_episodes: of each context's best rivals.
+        seed: of the comparison and of the training.
+        n_steps: longest episode of the comparison, the family's own by default.
+
+    Raises:
+        ValueError: for a threshold below 0.
+    """
+
+    recipe: Recipe
+    donors: tuple[Path, ...] = ()
+    threshold: float = THRESHOLD
+    finding_episodes: int = FINDING_EPISODES
+    confirming_episodes: int = CONFIRMING_EPISODES
+    seed: int = 0
+    n_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.threshold < 0.0:
+            raise ValueError(f"`threshold` must be at least 0, got {self.threshold}")
+
+    def audit(
+        self, directory: Path, round_: int, on_progress: Callable[[float], None] | None = None
+    ) -> Audit:
+        """The audit that round `round_` begins with, on starts of its own."""
+        return audit(
+            directory,
+            donors=self.donors,
+            threshold=self.threshold,
+            finding_episodes=self.finding_episodes,
+            confirming_episodes=self.confirming_episodes,
+            seed=self.seed + round_,
+            n_steps=self.n_steps,
+            on_progress=on_progress,
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """The settings as JSON has them."""
+        text = json.dumps({**asdict(self), "donors": [str(path) for path in self.donors]})
+        return dict(json.loads(text))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repaired:
+    """What became of one expert that was beaten.
+
+    Attributes:
+        context: of the expert.
+        before: its mean return.
+        after: the mean return, from the same starts, of what is kept; `before` if that is the old
+            expert.
+        kept: the old expert; its warm-started successor; or, where both still lose to the donor by
+            more than the threshold, a copy of the donor's policy.
+        donor: manifest of the expert that the successor was warm-started from.
+    """
+
+    context: Context
+    before: float
+    after: float
+    kept: Kept
+    donor: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """Whom a round rebuilds.
+
+    Attributes:
+        number: 0 for the first.
+        jobs: the successors to train.
+    """
+
+    number: int
+    jobs: tuple[Job, ...]
+
+
+def planned_round(directory: Path, settings: RepairSettings, audited: Audit, number: int) -> Round:
+    """Plans to rebuild all that is beaten, and writes the plan down."""
+    first = settings.seed + SEEDS_A_ROUND * number
+    jobs = tuple(
+        Job(context=audited.contexts[i], seed=first + int(i), warm_from=audited.rivals[i])
+        for i in np.flatnonzero(audited.beaten)
+    )
+    plan = {
+        "settings": settings.plain(),
+        "round": number,
+        "jobs": [
+            {"context": dict(job.context), "seed": job.seed, "donor": str(job.warm_from)}
+            for job in jobs
+        ],
+    }
+    folder = directory / CANDIDATES
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    write_atomically(folder / PLAN, json.dumps(plan, indent=1).encode())
+    return Round(number=number, jobs=jobs)
+
+
+def interrupted_round(directory: Path, env_id: str, settings: RepairSettings) -> Round | None:
+    """The round that was interrupted, None if none was.
+
+    Raises:
+        ValueError: if it had other settings.
+    """
+    path = directory / CANDIDATES / PLAN
+    if not path.exists():
+        return None
+    plan, given = json.loads(path.read_text()), settings.plain()
+    changed = sorted(key for key in given if plan["settings"].get(key) != given[key])
+    if changed:
+        raise ValueError(
+            f"{path.parent}: a repair with other settings was interrupted here "
+            f"({', '.join(changed)} changed): repeat it with those, or remove the folder"
+        )
+    family = family_of(env_id)
+    jobs = tuple(
+        Job(
+            context=family.context(**job["context"]),
+            seed=job["seed"],
+            warm_from=Path(job["donor"]),
+        )
+        for job in plan["jobs"]
+    )
+    return Round(number=plan["round"], jobs=jobs)
+
+
+def rebuild(
+    directory: Path,
+    settings: RepairSettings,
+    planned: Round,
+    *,
+    workers: int | None,
+    engine: Engine | None,
+    on_progress: Callable[[BuildProgress], None] | None,
+) -> list[Repaired]:
+    """Trains the successors of a round and keeps the best of old expert, successor and donor.
+
+    Raises:
+        BuildError: if an expert failed to train; the others' successors wait for the next call.
+    """
+    candidates = directory / CANDIDATES
+    if planned.jobs:
+        first = load_expert(manifest_path(directory, planned.jobs[0].context))
+        run_jobs(
+            planned.jobs,
+            first.family,
+            reward=first.record["reward"],
+            recipe=settings.recipe,
+            directory=candidates,
+            workers=workers,
+            engine=engine,
+            on_progress=on_progress,
+        )
+    # All are compared before any is replaced: a donor may itself be among the beaten.
+    decided = [_choose(job, directory, settings) for job in planned.jobs]
+    for expert, repaired in decided:
+        if repaired.kept != "old":
+            save_expert(expert, directory)
+    shutil.rmtree(candidates, ignore_errors=True)
+    return [repaired for _, repaired in decided]
+
+
+def _choose(job: Job, directory: Path, settings: RepairSettings) -> tuple[Expert, Repaired]:
+    assert job.warm_from is not None
+    old = load_expert(manifest_path(directory, job.context))
+    successor = load_expert(manifest_path(directory / CANDIDATES, job.context))
+    donor = load_expert(job.warm_from)
+    starts = episode_seeds(FINAL_SEED + job.seed, 1, FINAL_EPISODES)
+    played = play(
+        MLPPolicies.stack([old.policy, successor.policy, donor.policy]),
+        old.family,
+        [job.context] * 3,
+        reward=old.record["reward"],
+        n_episodes=FINAL_EPISODES,
+        seed=0,
+        starts=starts * 3,
+        n_steps=settings.n_steps,
+    )
+    before, trained, lent = played.returns.mean(axis=1).tolist()
+    better = max(before, trained)
+    # An interrupted round may have put the successor in its place already.
+    replaced = old.record["sha256"] == successor.record["sha256"]
+    expert, kept, after = old, "old", before
+    if lent > better + settings.threshold * abs(better):
+        expert, kept, after = _copied(donor, successor), "donor", lent
+    elif trained > before or replaced:
+        expert, kept, after = successor, "successor", trained
+    said = Repaired(
+        context=job.context,
+        before=before,
+        after=after,
+        kept=kept,  # type: ignore[arg-type]
+        donor=job.warm_from,
+    )
+    return expert, said
+
+
+def _copied(donor: Expert, successor: Expert) -> Expert:
+    """The donor's policy with the successor's critic, which has learnt this context's reward."""
+    from experts.training import evaluated
+
+    record = {
+        **successor.record,
+        "recipe": successor.record["recipe"].removesuffix("-chained") + "-copied",
+        "policy_from": {
+            "expert": expert_name(donor.context),
+            "reward": donor.record["reward"],
+            "sha256": donor.record["sha256"],
+        },
+    }
+    policy = renormalised(donor.policy, successor.policy)
+    return evaluated(replace(successor, policy=policy, record=record))
+
+
+def renormalised(policy: MLPPolicies, like: MLPPolicies) -> MLPPolicies:
+    """The same function of the observation with the mean and scale of `like`.
+
+    So that an expert's policy and critic share their statistics, as warm starts assume.
+    """
+    size = policy.input_size
+    mean, scale = _statistics(policy, size)
+    new_mean, new_scale = _statistics(like, size)
+    weight = policy.weights[0].astype(np.float64)
+    bias = policy.biases[0] + np.einsum("ni,nio->no", (new_mean - mean) / scale, weight)
+    weight = weight * (new_scale / scale)[:, :, None]
+    return replace(
+        policy,
+        weights=(weight.astype(np.float32), *policy.weights[1:]),
+        biases=(bias.astype(np.float32), *policy.biases[1:]),
+        mean=like.mean,
+        scale=like.scale,
+    )
+
+
+def _statistics(policy: MLPPolicies, size: int) -> tuple[Any, Any]:
+    mean = np.zeros((1, size)) if policy.mean is None else policy.mean.astype(np.float64)
+    scale = np.ones((1, size)) if policy.scale is None else policy.scale.astype(np.float64)
+    return mean, scale

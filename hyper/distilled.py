@@ -1,0 +1,318 @@
+"""HyperDistil: a hypernetwork taught by the experts as functions, not only by their recordings.
+
+HyperZero (`hyper.hyperzero`) fits generated policies to what the experts did where they went. A
+generated policy errs, so it comes to other states, where nobody told it what to do. Two things that
+the experts of the training contexts can be asked for free mend that:
+
+    aggregation (DAgger; Ross et al. 2011, arXiv 1011.0686): now and then the generated policies
+    play their own training contexts, and the experts label the states that they visit;
+
+    blending: between two neighbouring training contexts a and b, at (1 - w) a + w b, the policy is
+    fitted to (1 - w) π_a(s) + w π_b(s) on the states of both (mixup; Zhang et al. 2018, arXiv
+    1710.09412, with policies as labels). So the generator is told what to do between contexts
+    and not only at them, which counts where there are few.
+
+The generator is HyperZero's without the critic. No context outside the training data is ever played
+or labelled: blends are of training contexts' experts, on training contexts' states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from experts import Experts, MLPPolicies, Rollouts, collect
+from experts.descent import Schedule, descend
+from experts.embedding import Embedding, context_inputs
+from experts.minibatches import Minibatches, States
+from experts.validation import require
+from hyper.generator import Layers, WeightHeads, apply_layers
+
+AGGREGATION_SEED = 7_000_000
+"""Added to a fit's seed and the round for the starts of the generated policies' episodes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HyperDistilConfig:
+    """Hyperparameters of HyperDistil.
+
+    Attributes:
+        embedding_sizes: width of each stage of the context embedding.
+        n_blocks: residual blocks a stage.
+        hidden_size: width of the single hidden layer of the generated policies.
+        learning_rate: Adam's, at its peak.
+        schedule: `one-cycle` or `constant`, see `experts.descent`.
+        updates: gradient steps.
+        batch_tasks: training contexts a minibatch, all of them if there are fewer.
+        batch_states: states a context and minibatch.
+        rounds: aggregations, evenly spaced over `aggregate_from` to 1 of the updates; 0 for none.
+        aggregate_from: share of the updates before the first.
+        noise: deviation of the noise in each episode that a generated policy plays in a round.
+        blend_weight: weight of the loss between contexts; 0, the default, leaves it out: it cost
+            return on the one split of `cheetah-speed` where it was tried.
+        n_neighbours: how many of the nearest training contexts a context is blended with.
+        batch_blends: blends a minibatch.
+    """
+
+    embedding_sizes: tuple[int, ...] = (64, 128, 256)
+    n_blocks: int = 2
+    hidden_size: int = 256
+    learning_rate: float = 2e-3
+    schedule: Schedule = "one-cycle"
+    updates: int = 2000
+    batch_tasks: int = 64
+    batch_states: int = 128
+    rounds: int = 4
+    aggregate_from: float = 0.4
+    noise: tuple[float, ...] = (0.01, 0.01, 0.1, 0.2)
+    blend_weight: float = 0.0
+    n_neighbours: int = 2
+    batch_blends: int = 16
+
+    def __post_init__(self) -> None:
+        for name in ("hidden_size", "updates", "batch_tasks", "batch_states", "n_neighbours"):
+            require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
+        for name in ("n_blocks", "rounds", "batch_blends"):
+            require(name, getattr(self, name), getattr(self, name) >= 0, "at least 0")
+        sizes = self.embedding_sizes
+        require("embedding_sizes", sizes, sizes and min(sizes) >= 1, "widths of at least 1")
+        require("learning_rate", self.learning_rate, 0 < self.learning_rate <= 1, "in (0, 1]")
+        share = self.aggregate_from
+        require("aggregate_from", share, 0 < share < 1, "in (0, 1)")
+        require("noise", self.noise, self.noise and min(self.noise) > 0, "numbers above 0")
+        weight = self.blend_weight
+        require("blend_weight", weight, 0 <= weight < float("inf"), "at least 0 and finite")
+        schedules = ("one-cycle", "constant")
+        require("schedule", self.schedule, self.schedule in schedules, f"one of {schedules}")
+
+    @property
+    def rounds_at(self) -> frozenset[int]:
+        """The updates before which the generated policies play."""
+        share = np.linspace(self.aggregate_from, 1.0, self.rounds, endpoint=False)
+        return frozenset((share * self.updates).astype(int).tolist())
+
+
+class Generator(nn.Module):
+    """Contexts to the layers of policies."""
+
+    def __init__(
+        self,
+        n_inputs: int,
+        observation_size: int,
+        action_size: int,
+        config: HyperDistilConfig,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.embedding = Embedding(
+            n_inputs,
+            sizes=config.embedding_sizes,
+            n_blocks=config.n_blocks,
+            init="uniform",
+            generator=generator,
+        )
+        shapes = [(observation_size, config.hidden_size), (config.hidden_size, action_size)]
+        self.heads = WeightHeads(config.embedding_sizes[-1], shapes, generator=generator)
+
+    def forward(self, contexts: Tensor) -> Layers:
+        """Layers of the policies of contexts (n, n_inputs)."""
+        return self.heads(self.embedding(contexts))
+
+
+class Neighbours:
+    """Which training contexts can be blended: each with its nearest ones, on its side of zero.
+
+    Attributes:
+        pairs: (n_pairs, 2), indices of contexts; empty if no two are on the same side.
+    """
+
+    def __init__(self, inputs: Tensor, directions: NDArray[np.float64], n_neighbours: int) -> None:
+        """Finds the pairs.
+
+        Args:
+            inputs: encoded contexts, (n, n_inputs); distances are measured there.
+            directions: signs of the signed features, (n, n_signed); blends never change one.
+            n_neighbours: of each context.
+        """
+        distances = torch.cdist(inputs, inputs).numpy()
+        apart = (directions[:, None] != directions[None]).any(axis=-1)
+        distances[apart | np.eye(len(inputs), dtype=bool)] = np.inf
+        found = {
+            (min(i, int(j)), max(i, int(j)))
+            for i, row in enumerate(distances)
+            for j in np.argsort(row, kind="stable")[:n_neighbours]
+            if np.isfinite(row[j])
+        }
+        self.pairs = torch.tensor(sorted(found), dtype=torch.long).reshape(-1, 2)
+
+    def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Pairs (n, 2) and how far each blend is from the first to the second, (n,) in [0, 1)."""
+        rows = torch.randint(len(self.pairs), (n,), generator=generator)
+        return self.pairs[rows], torch.rand(n, generator=generator)
+
+
+def blended(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
+    """(1 - w) first + w second along the leading axis: (n, ...) with shares w (n,)."""
+    weight = share.reshape(-1, *[1] * (first.ndim - 1))
+    return torch.lerp(first, second, weight)
+
+
+def action_loss(policy: Layers, states: States) -> Tensor:
+    """Mean squared error of the actions, over samples and entries."""
+    actions = torch.tanh(apply_layers(policy, states.observations))
+    return nn.functional.mse_loss(actions, states.labels)
+
+
+class Teachers:
+    """The training contexts' experts as one batched function of normalised observations."""
+
+    def __init__(self, experts: Experts, batches: Minibatches) -> None:
+        self._policies = experts.policies
+        self._mean, self._scale = batches.observation_mean, batches.observation_scale
+
+    def act(self, ids: Tensor, observations: Tensor) -> Tensor:
+        """Actions (n, n_samples, action_size) of experts `ids` (n,) at (n, n_samples, size)."""
+        raw = observations.numpy() * self._scale + self._mean
+        return torch.from_numpy(self._policies.select(ids.numpy()).act(raw))
+
+
+class HyperDistil:
+    """The method: `fit` learns from the experts of some contexts, for any context."""
+
+    def __init__(self, config: HyperDistilConfig | None = None) -> None:
+        self.config = HyperDistilConfig() if config is None else config
+
+    def fit(
+        self,
+        data: Rollouts,
+        *,
+        seed: int,
+        progress: Callable[[float], None] | None = None,
+    ) -> FittedHyperDistil:
+        """Trains the generator on the training contexts' rollouts, and on what it does there.
+
+        Args:
+            data: rollouts of the training contexts' experts, with the experts.
+            seed: decides initial weights, minibatches and the starts of the generated policies'
+                episodes; the same one gives the same weights, as long as torch has the same number
+                of threads.
+            progress: called with the fraction done, in (0, 1].
+
+        Raises:
+            ValueError: if `data` has no experts, fewer than two contexts or entries that are not
+                finite.
+            FloatingPointError: if the training diverged.
+        """
+        config, experts = self.config, data.experts
+        if experts is None:
+            raise ValueError("`data.experts` must be there to be asked, got None")
+        generator = torch.Generator().manual_seed(seed)
+        batches = Minibatches(data, normalise_observations=True, normalise_values=False)
+        contexts = context_inputs(data.family, data.contexts, data.features, encode=True)
+        neighbours = Neighbours(contexts, _directions(data), config.n_neighbours)
+        blends = config.batch_blends if config.blend_weight > 0 and len(neighbours.pairs) else 0
+        teachers = Teachers(experts, batches)
+        network = Generator(
+            contexts.shape[1], data.family.observation_size, data.family.action_size,
+            config, generator,
+        )  # fmt: skip
+        fitted = FittedHyperDistil(network, config, data, batches)
+        losses, update = fitted.losses, 0
+
+        def draw_loss() -> Tensor:
+            nonlocal update
+            if update in config.rounds_at:
+                batches.add_states(_played(fitted, data, experts, seed + update))
+            update += 1
+            tasks = batches.tasks(config.batch_tasks, generator)
+            if not blends:
+                states = batches.states(tasks, config.batch_states, generator)
+                total = action_loss(network(contexts[tasks]), states)
+                losses["action"] = float(total.detach())
+                return total
+            pairs, share = neighbours.draw(blends, generator)
+            between = blended(contexts[pairs[:, 0]], contexts[pairs[:, 1]], share)
+            layers = network(torch.cat([contexts[tasks], between]))
+            states = batches.states(tasks, config.batch_states, generator)
+            action = action_loss([(w[: len(tasks)], b[: len(tasks)]) for w, b in layers], states)
+            half = max(1, config.batch_states // 2)
+            seen = torch.cat(
+                [batches.states(pairs[:, k], half, generator).observations for k in (0, 1)], dim=1
+            )
+            first, second = (teachers.act(pairs[:, k], seen) for k in (0, 1))
+            labels = blended(first, second, share)
+            blend = action_loss(
+                [(w[len(tasks) :], b[len(tasks) :]) for w, b in layers], States(seen, labels)
+            )
+            losses["action"], losses["blend"] = float(action.detach()), float(blend.detach())
+            return action + config.blend_weight * blend
+
+        descend(
+            network,
+            draw_loss,
+            updates=config.updates,
+            learning_rate=config.learning_rate,
+            schedule=config.schedule,
+            progress=progress,
+        )
+        return fitted
+
+
+class FittedHyperDistil:
+    """A trained generator: policies for any context of the family.
+
+    Attributes:
+        losses: the last minibatch's loss terms, unweighted: `action` and `blend`.
+    """
+
+    def __init__(
+        self,
+        network: Generator,
+        config: HyperDistilConfig,
+        data: Rollouts,
+        batches: Minibatches,
+    ) -> None:
+        self.network = network
+        self.config = config
+        self.losses: dict[str, float] = {}
+        self._family, self._features = data.family, data.features
+        self._mean, self._scale = batches.observation_mean, batches.observation_scale
+
+    def policies(self, contexts: Sequence[Mapping[str, float]]) -> MLPPolicies:
+        """Generates a policy for each of n_contexts contexts, once.
+
+        Raises:
+            ValueError: if there is none, or for an unknown feature or a value out of range.
+        """
+        inputs = context_inputs(self._family, contexts, self._features, encode=True)
+        with torch.no_grad():
+            layers = self.network(inputs)
+        return MLPPolicies(
+            tuple(weight.numpy() for weight, _ in layers),
+            tuple(bias[:, 0].numpy() for _, bias in layers),
+            activation="relu",
+            mean=self._mean[None],
+            scale=self._scale[None],
+        )
+
+
+def _played(fitted: FittedHyperDistil, data: Rollouts, experts: Experts, seed: int) -> Rollouts:
+    return collect(
+        experts,
+        features=data.features,
+        noise=fitted.config.noise,
+        seed=AGGREGATION_SEED + seed,
+        n_steps=data.mask.shape[2],
+        value="critic",
+        behaviour=fitted.policies(data.contexts),
+    )
+
+
+def _directions(data: Rollouts) -> NDArray[np.float64]:
+    signed = [f.name for f in data.family.selected(data.features) if f.encoding == "signed"]
+    return np.array([[np.sign(context[name]) for name in signed] for context in data.contexts])

@@ -1,0 +1,129 @@
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from experts import Rollouts
+from experts.minibatches import Minibatches, States
+from hyper import FittedHyperDistil, HyperDistil, HyperDistilConfig
+from hyper.distilled import Neighbours, Teachers, action_loss, blended
+
+SMALL: dict[str, Any] = {"embedding_sizes": (16, 32), "n_blocks": 1, "hidden_size": 32}
+QUICK = HyperDistilConfig(**SMALL, updates=6, batch_states=8, rounds=2, noise=(0.1,))
+
+
+def actions(fitted: FittedHyperDistil, data: Rollouts) -> np.ndarray:
+    observations = data.observations.reshape(len(data), -1, 17)
+    return fitted.policies(data.contexts).act(observations)
+
+
+@pytest.fixture(scope="module", params=[0.0, 0.5], ids=["plain", "blended"])
+def trained(data: Rollouts, request: pytest.FixtureRequest) -> FittedHyperDistil:
+    config = HyperDistilConfig(
+        **SMALL,
+        updates=600,
+        batch_states=32,
+        learning_rate=3e-3,
+        rounds=2,
+        noise=(0.05, 0.2),
+        blend_weight=request.param,
+    )
+    return HyperDistil(config).fit(data, seed=0)
+
+
+@pytest.mark.parametrize("which", ["data", "held_out"])
+def test_generated_policies_act_like_the_experts(
+    trained: FittedHyperDistil, which: str, request: pytest.FixtureRequest
+) -> None:
+    """In training contexts and in contexts between them, to 4 % of the actions' variance."""
+    rollouts: Rollouts = request.getfixturevalue(which)
+    labels = rollouts.labels.reshape(len(rollouts), -1, 6)
+    assert np.mean((actions(trained, rollouts) - labels) ** 2) < 0.04 * labels.var()
+
+
+def test_a_seed_gives_the_same_policies_and_another_gives_others(data: Rollouts) -> None:
+    fits = [HyperDistil(QUICK).fit(data, seed=seed) for seed in (0, 0, 1)]
+    first, again, other = (actions(fitted, data) for fitted in fits)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_rounds_are_spread_over_the_rest_of_the_updates() -> None:
+    config = HyperDistilConfig(updates=1000, rounds=3, aggregate_from=0.4)
+    assert sorted(config.rounds_at) == [400, 600, 800]
+    assert replace(config, rounds=0).rounds_at == frozenset()
+
+
+def test_what_the_policies_visit_is_added_and_matters(data: Rollouts) -> None:
+    seen = []
+    plain = HyperDistil(replace(QUICK, rounds=0)).fit(data, seed=0)
+    added = Minibatches.add_states
+
+    def spying(self: Minibatches, more: Rollouts) -> None:
+        seen.append(more)
+        added(self, more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Minibatches, "add_states", spying)
+        fitted = HyperDistil(QUICK).fit(data, seed=0)
+    assert [more.contexts for more in seen] == [data.contexts] * 2
+    for more in seen:
+        assert data.experts is not None
+        asked = data.experts.policies.act(more.observations[:, 0])
+        np.testing.assert_allclose(more.labels[:, 0], asked, atol=1e-6)
+        assert np.abs(more.actions - more.labels).mean() > 0.05, "the expert did not act"
+    assert not np.array_equal(actions(plain, data), actions(fitted, data))
+
+
+def test_neighbours_never_change_a_direction() -> None:
+    inputs = torch.tensor([[-1.0, 0.1], [-1.0, 0.3], [1.0, 0.1], [1.0, 0.2], [1.0, 0.9]])
+    found = Neighbours(inputs, np.array([[-1.0], [-1.0], [1.0], [1.0], [1.0]]), 1)
+    assert found.pairs.tolist() == [[0, 1], [2, 3], [3, 4]]
+    pairs, share = found.draw(50, torch.Generator().manual_seed(0))
+    assert pairs.shape == (50, 2) and share.min() >= 0.0 and share.max() < 1.0
+    alone = Neighbours(inputs[:1], np.array([[-1.0]]), 1)
+    assert alone.pairs.shape == (0, 2)
+
+
+def test_blends_are_weighted_means() -> None:
+    first, second = torch.zeros(2, 3, 1), torch.ones(2, 3, 1)
+    mixed = blended(first, second, torch.tensor([0.25, 1.0]))
+    assert mixed[:, 0, 0].tolist() == [0.25, 1.0] and mixed.shape == (2, 3, 1)
+
+
+def test_the_loss_is_the_mean_squared_error_behind_tanh() -> None:
+    layers = [(torch.zeros(1, 2, 1), torch.full((1, 1, 1), float(np.arctanh(0.5))))]
+    states = States(torch.zeros(1, 4, 2), torch.full((1, 4, 1), -0.5))
+    assert float(action_loss(layers, states)) == pytest.approx(1.0)
+
+
+def test_teachers_answer_as_the_experts_do(data: Rollouts) -> None:
+    assert data.experts is not None
+    batches = Minibatches(data, normalise_observations=True, normalise_values=False)
+    raw = data.observations[[3, 1], 0]
+    scaled = torch.from_numpy((raw - batches.observation_mean) / batches.observation_scale)
+    found = Teachers(data.experts, batches).act(torch.tensor([3, 1]), scaled)
+    np.testing.assert_allclose(
+        found.numpy(), data.experts.policies.select([3, 1]).act(raw), atol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"noise": (0.0,)}, "`noise` must be numbers above 0"),
+        ({"aggregate_from": 1.0}, r"`aggregate_from` must be in \(0, 1\)"),
+        ({"rounds": -1}, "`rounds` must be at least 0, got -1"),
+        ({"blend_weight": -0.1}, "`blend_weight` must be at least 0"),
+    ],
+)
+def test_a_config_that_makes_no_sense_is_refused(changes: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        HyperDistilConfig(**changes)
+
+
+def test_data_without_experts_is_refused(data: Rollouts) -> None:
+    with pytest.raises(ValueError, match=r"`data\.experts` must be there to be asked"):
+        HyperDistil(QUICK).fit(replace(data, experts=None), seed=0)

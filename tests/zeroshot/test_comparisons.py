@@ -1,0 +1,185 @@
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from zeroshot.comparisons import (
+    CLUSTERS,
+    PROFILE_TAUS,
+    WITHIN_CONTEXTS,
+    compare,
+    few_shot_curves,
+    resamples,
+)
+from zeroshot.leaderboard import print_leaderboard
+from zeroshot.summary import cells, summarise_methods
+
+EXPERT = 100.0
+
+
+def rows_of(method: str, returns: dict[tuple[int, float], float], **also: Any) -> Any:
+    """One episode a cell; every expert has 100."""
+    return [
+        {
+            "method": method,
+            "kind": "method" if method in ("mine", "other", "interpolation") else "reference",
+            "seed": seed,
+            "context": {"speed": speed},
+            "split": "test",
+            "return": value,
+            "expert_return": EXPERT,
+            "fit_seconds": 1.0,
+            **also,
+        }
+        for (seed, speed), value in returns.items()
+    ]
+
+
+def same(values: list[list[float]]) -> dict[tuple[int, float], float]:
+    """Runs by contexts, the same contexts in every run."""
+    return {(s, float(c)): v for s, run in enumerate(values) for c, v in enumerate(run)}
+
+
+MINE = same([[90.0, 80.0], [70.0, 80.0]])
+OTHER = same([[50.0, 80.0], [60.0, 40.0]])
+ROWS = rows_of("best-single", same([[0.0, 0.0], [0.0, 0.0]])) + rows_of("mine", MINE)
+ROWS += rows_of("other", OTHER)
+
+
+def compared(rows: Any) -> dict[str, Any]:
+    return compare(rows, summarise_methods(rows))
+
+
+def test_a_pair_by_hand() -> None:
+    found = compared(ROWS)
+    pair = found["vs"]["mine"]["other"]
+    assert pair["difference"] == pytest.approx((320 - 230) / 400)
+    # context 0: 90 and 70 beat 50 and 60: 1; context 1: 80, 80 against 80, 40: 3 / 4
+    assert pair["probability"] == pytest.approx((1 + 0.75) / 2)
+    assert pair["n_cells"] == 4
+    low, high = pair["ci"]
+    # differences by context are (40, 10) and (0, 40): means of two drawn from each
+    assert low == pytest.approx(0.05) and high == pytest.approx(0.40)
+    assert found["vs"]["other"]["mine"]["difference"] == pytest.approx(-pair["difference"])
+    assert set(found["vs"]) == {"mine", "other"}, "references are only compared with"
+    assert set(found["resampling"].values()) == {WITHIN_CONTEXTS}
+
+
+def test_pairs_are_paired() -> None:
+    # The cells differ a lot and the methods by 5 in each of them: the interval is that 5.
+    base = {(s, 10.0 * s + c): 10.0 * s + 20.0 * c for s in range(3) for c in range(4)}
+    rows = rows_of("mine", {cell: value + 5.0 for cell, value in base.items()})
+    found = compared(rows + rows_of("other", base))
+    pair = found["vs"]["mine"]["other"]
+    assert pair["ci"] == pytest.approx([0.05, 0.05])
+    assert pair["probability"] == 1.0
+    assert found["resampling"]["mine"] == CLUSTERS
+
+
+def test_cells_of_one_method_alone_do_not_count() -> None:
+    rows = rows_of("mine", MINE) + rows_of("other", {k: v for k, v in OTHER.items() if k[0] == 1})
+    pair = compared(rows)["vs"]["mine"]["other"]
+    assert pair["n_cells"] == 2 and pair["difference"] == pytest.approx((150 - 100) / 200)
+    apart = rows_of("mine", MINE) + rows_of("other", {(7, 9.0): 1.0})
+    assert compared(apart)["vs"] == {"mine": {}, "other": {}}
+
+
+def test_what_is_redrawn() -> None:
+    shared = [(seed, (speed,)) for seed in (0, 1) for speed in (1.0, 2.0)]
+    assert resamples(shared)[0] == WITHIN_CONTEXTS
+    assert resamples([(0, (1.0,)), (0, (2.0,)), (1, (1.0,)), (1, (3.0,))])[0] == CLUSTERS
+    with pytest.raises(ValueError, match=r"all seeds must have as many contexts, got \[1, 2\]"):
+        resamples([(0, (1.0,)), (1, (2.0,)), (1, (3.0,))])
+    name, ids = resamples([(0, (1.0,)), (0, (2.0,))])
+    assert name == CLUSTERS and len(np.unique(ids[:50], axis=0)) > 1, "one run: contexts"
+
+
+def test_profiles_and_intervals_of_scores() -> None:
+    found = compared(ROWS)
+    profile = dict(zip(found["profile"]["taus"], found["profile"]["methods"]["mine"], strict=True))
+    assert len(profile) == len(PROFILE_TAUS)  # scores are 0.9, 0.8, 0.7, 0.8
+    assert (profile[0.65], profile[0.75], profile[0.85], profile[0.95]) == (1.0, 0.75, 0.25, 0.0)
+    low, high = found["score_ci"]["mine"]
+    assert 0.7 <= low <= summarise_methods(ROWS)["mine"]["score"] <= high <= 0.9
+
+
+def test_the_gap_needs_training_rows() -> None:
+    assert compared(ROWS)["gap"] == {}
+    blind = rows_of("best-single", same([[20.0]]), split="train")
+    train = rows_of("mine", same([[90.0, 100.0], [90.0, 100.0]]), split="train")
+    gap = compared(ROWS + train)["gap"]["mine"]
+    assert gap == {"ratio": pytest.approx(0.95 - 0.80), "score": None}
+    gap = compared(ROWS + blind + train)["gap"]["mine"]
+    # of the trained cells only (0, 0) has a blind return: (90 - 20) / (100 - 20)
+    assert gap["score"] == pytest.approx(70 / 80 - 0.80)
+
+
+def told(rows: Any) -> str:
+    summary = {
+        "suite": "tiny",
+        "suite_version": 1,
+        "split_rule": "gap",
+        "methods": summarise_methods(rows),
+        **compared(rows),
+        "complete": True,
+        "seeds": [0, 1],
+        "n_test": 2,
+        "episodes": 1,
+        "shots": [1, 5],
+        "few_shot": few_shot_curves(rows),
+    }
+    stream = io.StringIO()
+    print_leaderboard(summary, Console(file=stream))
+    text = stream.getvalue()
+    assert max(map(len, text.splitlines())) <= 100
+    return text
+
+
+def test_the_leaderboard_begins_with_what_needs_no_learning() -> None:
+    near = rows_of("nearest", same([[90.0, 70.0], [75.0, 80.0]]))
+    (found,) = compared(ROWS + near)["as_good_as_learned"]
+    assert (found["row"], found["learned"]) == ("nearest", "mine")
+    assert found["ci"][0] <= 0.0 and found["difference"] == pytest.approx(0.0125)
+    text = " ".join(told(ROWS + near).split())
+    assert text.startswith(
+        "nearest, which learns nothing, is as good as mine, the best learned method: ratio +0.013 "
+        "for mine, 95 % interval ["
+    )
+    assert "x 2 splits (gap)" in text
+
+
+def test_interpolation_counts_as_learning_nothing() -> None:
+    found = compared(ROWS + rows_of("interpolation", same([[95.0, 95.0], [95.0, 95.0]])))
+    (row,) = found["as_good_as_learned"]
+    assert (row["row"], row["learned"]) == ("interpolation", "mine") and row["difference"] < 0
+
+
+def test_nothing_is_said_where_learning_pays_or_nothing_learned() -> None:
+    far = rows_of("nearest", same([[10.0, 20.0], [10.0, 20.0]]))
+    assert compared(ROWS + far)["as_good_as_learned"] == []
+    assert "learns nothing" not in told(ROWS + far)
+    references = [row for row in ROWS + far if row["kind"] == "reference"]
+    assert compared(references)["as_good_as_learned"] == []
+    assert compare([], {})["vs"] == {}
+
+
+def test_few_shot_curves_begin_with_the_zero_shot_rows() -> None:
+    after = {"protocol": "demonstrations", "split": "test"}
+    rows = ROWS + rows_of("mine", same([[100.0, 90.0], [90.0, 100.0]]), shots=5, **after)
+    rows += rows_of("mine", same([[90.0, 90.0], [90.0, 90.0]]), shots=1, **after)
+    curves = few_shot_curves(rows)
+    assert set(curves) == {"demonstrations"} and set(curves["demonstrations"]) == {"mine", "other"}
+    mine = curves["demonstrations"]["mine"]
+    assert [point["shots"] for point in mine] == [0, 1, 5]
+    assert [point["ratio"] for point in mine] == pytest.approx([0.8, 0.9, 0.95])
+    assert mine[1]["ci"] == pytest.approx([0.9, 0.9]) and mine[2]["return"] == 95.0
+    assert [point["shots"] for point in curves["demonstrations"]["other"]] == [0]
+    assert cells(rows) == cells(ROWS), "the other numbers stay zero-shot"
+    text = told(rows)
+    title = "ratio after k episodes in the test context: demonstrations"
+    assert title in " ".join(text.split())
+    (line,) = [line for line in text.splitlines() if "0.900" in line and "0.950" in line]
+    assert "0.800" in line and "mine" in line
+    assert few_shot_curves(ROWS) == {}

@@ -1,0 +1,179 @@
+"""The page as a whole: what a browser would be given, read with the standard library's parser."""
+
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from zeroshot.cli import main
+from zeroshot.report import REPORT, write_report
+from zeroshot.report.films import SideBySide
+from zeroshot.report.markup import VOID, element, joined, slug
+
+WriteRun = Callable[..., Path]
+
+
+class Walk(HTMLParser):
+    """Checks that every element is closed in order; collects ids, links and table cells."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str | None]] = []
+        self.exact: dict[str, list[str]] = {}
+        self._table = self._row = ""
+        self.feed(text)
+        self.close()
+        assert self.open == [], f"never closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        named = dict(attrs)
+        self.tags.add(tag)
+        self.attributes += attrs
+        self.ids += [value for name, value in attrs if name == "id" and value is not None]
+        self.links += [v for n, v in attrs if n in ("href", "src", "poster") and v is not None]
+        if tag == "table":
+            self._table = named.get("class") or ""
+        elif tag == "tr":
+            self._row = ""
+        elif tag == "data" and self._table == "leaderboard":
+            self.exact.setdefault(self._row, []).append(str(named["value"]))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
+        self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if "tbody" in self.open and "th" in self.open:
+            self._row += data
+
+
+def test_the_page_is_whole_and_needs_nothing_else(write_run: WriteRun, tmp_path: Path) -> None:
+    runs = [
+        write_run("one", methods=("mine", "mine-without-x", "yours"), shots=(1, 5)),
+        write_run("two", suite="cheetah-speed-torso"),
+        write_run("three"),
+    ]
+    film = SideBySide(
+        context={"speed": -2.0}, panels=("expert", "mine"), returns=(1.0, None), seed=0, mp4=b"mp4"
+    )
+    out = write_report(runs, tmp_path / "new" / REPORT, films={runs[0]: [film], runs[2]: "no GPU."})
+    text = out.read_text()
+    walk = Walk(text)
+    assert len(walk.ids) == len(set(walk.ids))
+    assert "script" not in walk.tags and not any(
+        name.startswith("on") for name, _ in walk.attributes
+    )
+    for link in walk.links:
+        assert link.startswith("data:video/mp4;base64,") or link[1:] in walk.ids, link
+    assert not re.search(r"url\(|@import|https?://", text)
+    titles = re.findall(r"<h3>([^<]*)</h3>", text)
+    assert titles == [
+        "Leaderboard", "Return against each feature", "Ablation", "Few-shot",
+        "Performance profiles", "Transfer between contexts", "Films", "Where the numbers come from",
+        "Leaderboard", "Return against each feature", "Performance profiles",
+        "Return over both features", "Transfer between contexts", "Where the numbers come from",
+        "Leaderboard", "Return against each feature", "Performance profiles",
+        "Transfer between contexts", "Films", "Where the numbers come from",
+    ]  # fmt: skip
+    assert "There are no films: no GPU." in text
+    assert len(text) < 2_000_000
+
+
+def test_every_number_of_the_leaderboard_is_the_summarys(
+    write_run: WriteRun, tmp_path: Path
+) -> None:
+    run = write_run("run", methods=("mine", "yours"))
+    walk = Walk(write_report([run], tmp_path / REPORT).read_text())
+    methods = json.loads((run / "summary.json").read_text())["methods"]
+    assert list(walk.exact) == list(methods)
+    for name, row in methods.items():
+        expected = [row["return"], row["ratio"], row["score"], *row["ci"]]
+        if row["kind"] == "method":
+            expected.append(row["fit_seconds"])
+        assert [float(value) for value in walk.exact[name]] == expected
+
+
+def test_names_cannot_become_markup(write_run: WriteRun, tmp_path: Path) -> None:
+    evil = '<script>alert("1")</script>&\'"'
+    run = write_run("run", methods=(evil,), shots=(1,), command=f"zeroshot run {evil}")
+    text = write_report([run], tmp_path / REPORT, films={run: evil}, command=evil).read_text()
+    walk = Walk(text)
+    assert "script" not in walk.tags and "<script" not in text
+    assert "&lt;script&gt;alert(" in text
+
+
+def test_provenance_is_in_the_page(write_run: WriteRun, tmp_path: Path) -> None:
+    run = write_run("run", command="/somewhere/bin/zeroshot run cheetah-speed --seeds 2")
+    text = write_report([run], tmp_path / REPORT, command="zeroshot report run").read_text()
+    assert "<code>zeroshot run cheetah-speed --seeds 2</code>" in text and "/somewhere" not in text
+    for words in ("zeroshot report run", "c0ffee", "version of mujoco", "hidden", "SHA-256"):
+        assert words in text
+    assert 'href="#cheetah-speed-config-mine"' in text and 'id="cheetah-speed-config-mine"' in text
+
+
+def test_an_unfinished_run_has_a_page_too(write_run: WriteRun, tmp_path: Path) -> None:
+    run = write_run("run", methods=())
+    for name in ("transfer.npy", "run.json", "results.jsonl"):
+        (run / name).unlink()
+    summary = json.loads((run / "summary.json").read_text())
+    (run / "summary.json").write_text(json.dumps({**summary, "methods": {}, "complete": False}))
+    text = write_report([run], tmp_path / REPORT).read_text()
+    Walk(text)
+    assert "No learned method has finished." in text and "The run is unfinished" in text
+
+
+def test_a_suite_that_is_not_registered_has_a_page_too(write_run: WriteRun, tmp_path: Path) -> None:
+    run = write_run("run", name="my own suite")
+    text = write_report([run], tmp_path / REPORT).read_text()
+    Walk(text)
+    assert 'id="my-own-suite-curves"' in text and "Return against speed." in text
+
+
+def test_the_command_writes_the_page(
+    write_run: WriteRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run("run")
+    assert main(["report", str(run)]) == 0
+    assert str(run / REPORT) in capsys.readouterr().out
+    Walk((run / REPORT).read_text())
+    assert main(["report", str(run), "--out", str(tmp_path / "a.html")]) == 0
+    assert (tmp_path / "a.html").exists()
+
+
+def test_bad_usage_is_one_line(
+    write_run: WriteRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = str(write_run("run"))
+    for words, text in (
+        (["report"], "`runs` must name at least one folder, got none"),
+        (["report", str(tmp_path)], "`runs` must be folders that `zeroshot run` wrote, no "),
+        (["report", run, run], "`runs` must be distinct folders, at least one, got 2"),
+        (["report", run, "--films", "13"], "`films` must be in [0, 12], got 13"),
+        (["report", run, "--film-method", "film"], "`film_method` needs --films of at least 1"),
+        (["report", run, "--films", "1", "--film-method", "no"], "unknown method 'no'"),
+    ):
+        assert main(words) == 2
+        said = capsys.readouterr().err
+        assert text in said and said.count("\n") == 1
+
+
+def test_markup_escapes_all_but_markup() -> None:
+    assert element("p", "a<b", element("br"), 1.0, class_="x", title='"') == (
+        '<p class="x" title="&quot;">a&lt;b<br>1</p>'
+    )
+    assert joined(None, ["&", ["<"]], -0.001) == "&amp;&lt;0"
+    assert element("path", d=None, stroke_width=2) == '<path stroke-width="2"></path>'
+    assert [slug(text) for text in ("A b/C", "mypkg.m:Mean", "..")] == [
+        "a-b-c",
+        "mypkg-m-mean",
+        "x",
+    ]

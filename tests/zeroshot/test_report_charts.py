@@ -1,0 +1,124 @@
+"""Numbers behind the charts, their scales, and what ends up in the drawings."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from zeroshot.report.charts import (
+    NARROW,
+    WIDE,
+    Bar,
+    Line,
+    interval_chart,
+    line_chart,
+    method_style,
+    reference_style,
+)
+from zeroshot.report.heat import MOST_TOOLTIPS, Shades, heat_map
+from zeroshot.report.scales import Scale, spread, ticks
+from zeroshot.report.series import against, matrix, paired_difference, profile, ratio_interval
+
+
+def rows_of(returns: dict[tuple[int, float], list[float]]) -> list[dict[str, Any]]:
+    return [
+        {"seed": seed, "context": {"x": x, "y": 0.0}, "return": value, "expert_return": 100.0}
+        for (seed, x), values in returns.items()
+        for value in values
+    ]
+
+
+MINE = rows_of({(0, 1.0): [40.0, 60.0], (0, 2.0): [80.0, 80.0], (1, 1.0): [50.0, 50.0]})
+YOURS = rows_of({(0, 1.0): [30.0], (0, 2.0): [60.0], (1, 1.0): [30.0], (1, 9.0): [999.0]})
+
+
+def test_means_against_a_value_by_hand() -> None:
+    found = against(MINE, lambda row: row["context"]["x"])
+    assert found.x.tolist() == [1.0, 2.0] and found.mean.tolist() == [50.0, 80.0]
+    assert 40.0 <= found.low[0] < 50.0 < found.high[0] <= 60.0
+    assert found.low[1] == found.high[1] == 80.0
+
+
+def test_ratios_and_paired_differences_by_hand() -> None:
+    ratio, low, high = ratio_interval(MINE)
+    assert ratio == pytest.approx((50 + 80 + 50) / 300) and 0.5 <= low <= ratio <= high <= 0.8
+    difference, low, high = paired_difference(MINE, YOURS)  # the cell of x = 9 is not shared
+    assert difference == pytest.approx((20 + 20 + 20) / 300)
+    assert (low, high) == (pytest.approx(0.2), pytest.approx(0.2))
+    with pytest.raises(ValueError, match="needs contexts that both methods played, got none"):
+        paired_difference(MINE, rows_of({(5, 1.0): [1.0]}))
+
+
+def test_profiles_and_matrices_by_hand() -> None:
+    shares = np.array([0.0, 0.5, 0.51, 0.8, 0.81])
+    np.testing.assert_allclose(profile(MINE, shares), [1, 1, 1 / 3, 1 / 3, 0])
+    found = matrix(MINE, ("x", "y"), (np.array([1.0, 2.0, 3.0]), np.array([0.0])))
+    np.testing.assert_array_equal(found, [[50.0, 80.0, np.nan]])
+
+
+def test_scales_and_ticks() -> None:
+    scale = Scale(0.0, 10.0, 100.0, 0.0)
+    assert scale(2.5) == 75.0 and scale.clipped(99.0) == 0.0
+    assert ticks(-10.0, 10.0, 4) == [-10.0, -5.0, 0.0, 5.0, 10.0]
+    assert ticks(0.28, 0.72, 5) == [0.3, 0.4, 0.5, 0.6, 0.7]
+    assert ticks(3.0, 3.0) == [3.0]
+
+
+def test_labels_are_moved_apart_and_stay_inside() -> None:
+    assert spread([50.0, 10.0], 16.0, 0.0, 100.0) == [50.0, 10.0]
+    found = spread([99.0, 98.0, 20.0], 16.0, 0.0, 100.0)
+    assert found == [100.0, 84.0, 20.0]
+    crowded = spread([5.0] * 4, 16.0, 0.0, 40.0)
+    assert np.diff(sorted(crowded)).tolist() == [16.0] * 3
+
+
+def test_a_curve_breaks_at_zero_and_has_its_band_and_labels() -> None:
+    x = np.array([-2.0, -1.0, 1.0, 2.0])
+    line = Line(
+        name="mine", x=x, y=x + 5, low=x + 4, high=x + 6, style=method_style(0), breaks_at_zero=True
+    )
+    chart = line_chart(
+        [line], width=WIDE, label="l", x_label="speed", y_label="return", rug=[(1.0, True)]
+    )
+    assert len(re.findall(r'class="line"', chart)) == 2 == len(re.findall('class="band"', chart))
+    assert len(re.findall('class="mark"', chart)) == 4 and 'class="rug held"' in chart
+    assert ">mine</text>" in chart and 'role="img" aria-label="l"' in chart
+    narrow = line_chart([line], width=NARROW, label="l", x_label="speed", y_label="return")
+    assert ">mine</text>" not in narrow and 'viewBox="0 0 328 270"' in narrow
+
+
+def test_what_is_left_of_the_axis_is_an_arrow_with_its_number() -> None:
+    bars = [
+        Bar(name="good", value=0.9, low=0.8, high=1.0, style=method_style(0)),
+        Bar(name="bad", value=-3.0, low=-4.0, high=-2.0, style=reference_style("zero")),
+    ]
+    chart = interval_chart(bars, width=WIDE, label="l", x_label="score", x_range=(-0.25, 1.05))
+    assert chart.count('class="interval"') == 1 and ">−3.00</text>" in chart
+
+
+def test_styles_of_methods_differ() -> None:
+    assert len({(s.colour, s.marker) for s in map(method_style, range(36))}) == 36
+
+
+@pytest.mark.parametrize("n", [3, 40])
+def test_maps_show_every_cell_and_leave_holes(n: int) -> None:
+    values = np.arange(float(n * n)).reshape(n, n)
+    values[0, 0] = np.nan
+    names = [str(i) for i in range(n)]
+    chart = heat_map(
+        values, x_ticks=names, y_ticks=names, x_label="x", y_label="y", label="l",
+        shades=Shades(low=0.0, high=float(n * n)),
+    )  # fmt: skip
+    if n * n <= MOST_TOOLTIPS:
+        assert chart.count("<title>") == n * n - 1 and chart.count('class="empty"') == 1
+        assert "<title>1, 0: 1</title>" in chart
+    else:
+        assert sum(path.count("M") for path in re.findall(r'd="([^"]*)"', chart)) == n * n - 1
+        assert len(chart) < 80_000
+
+
+def test_colours_run_from_end_to_end() -> None:
+    shades = Shades(low=-1.0, high=1.0, diverging=True)
+    assert shades.colour(-9.0) == (0xB3, 0x58, 0x06) and shades.colour(1.0) == (0x21, 0x66, 0xAC)
+    assert shades.colour(0.0) == (0xF7, 0xF7, 0xF7)

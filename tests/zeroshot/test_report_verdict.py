@@ -1,0 +1,98 @@
+"""What the top of the report says, on summaries made up for it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zeroshot.report import REPORT, write_report
+from zeroshot.report.runs import RunFolder, read_run
+from zeroshot.report.verdict import Comparison, Verdict, verdict
+
+WriteRun = Callable[..., Path]
+
+
+def run_of(vs: dict[str, tuple[float, float, float]], *, learned: str = "mine") -> RunFolder:
+    """A run of one method and those rows, with these differences and intervals."""
+    row = {"seed": 0, "context": {"speed": 1.0}, "split": "test", "expert_return": 100.0}
+    pairs = {name: {"difference": d, "ci": [low, high]} for name, (d, low, high) in vs.items()}
+    methods: dict[str, Any] = {learned: {"kind": "method", "ratio": 0.9, "score": 0.9}}
+    for name in vs:
+        kind = "method" if name == "interpolation" else "reference"
+        methods[name] = {"kind": kind, "ratio": 0.8, "score": 0.8}
+    return RunFolder(
+        path=Path("run"),
+        summary={"suite": "s", "methods": methods, "vs": {learned: pairs}},
+        settings={},
+        rows=[{**row, "method": n, "kind": m["kind"], "return": 90.0} for n, m in methods.items()],
+        transfer=None,
+        suite=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("interval", "status", "headline"),
+    [
+        ((0.1, 0.05, 0.2), "better", "mine beats every trivial reference."),
+        (
+            (0.1, -0.05, 0.2),
+            "tie",
+            "A trivial reference is as good as the best learned method, mine.",
+        ),
+        (
+            (-0.1, -0.2, -0.05),
+            "worse",
+            "A trivial reference is better than the best learned method, mine.",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["nearest", "best-of-direction", "interpolation"])
+def test_the_worst_comparison_decides(
+    name: str, interval: tuple[float, float, float], status: str, headline: str
+) -> None:
+    found = verdict(run_of({"best-single": (0.5, 0.4, 0.6), name: interval}))
+    assert (found.status, found.headline) == (status, headline)
+    assert [c.name for c in found.comparisons] == [name, "best-single"]
+    said = " ".join(found.sentences)
+    assert ("do not show that learning pays off" in said) == (status != "better")
+    assert "best-single (80.0 %): the difference is +50.0 points" in said
+    assert "one split only" in said
+
+
+def test_rows_that_learn_nothing_are_no_learned_method() -> None:
+    found = verdict(run_of({}, learned="interpolation"))
+    assert found.status == "nothing learned"
+    assert found.headline == "No learned method has finished."
+
+
+def test_random_and_expert_are_not_compared_with() -> None:
+    found = verdict(run_of({"expert": (-0.1, -0.2, -0.1), "random": (0.8, 0.7, 0.9)}))
+    assert (
+        found.comparisons == () and found.headline == "mine reaches 90.0 % of the experts' return."
+    )
+
+
+def test_summaries_without_pairs_are_compared_from_the_rows(write_run: WriteRun) -> None:
+    better = verdict(read_run(write_run("better", learned=0.9)))
+    assert better.status == "better" and better.best == "mine"
+    assert better.comparisons[0].name == "nearest"
+    assert better.comparisons[0].difference == pytest.approx(0.2, abs=0.005)
+    assert better.comparisons[0].low <= better.comparisons[0].difference
+    worse = verdict(read_run(write_run("worse", learned=0.6)))
+    assert worse.status == "worse"
+    assert worse.comparisons[0].difference == pytest.approx(-0.1, abs=0.005)
+    assert verdict(read_run(write_run("tie", learned=0.7))).status == "tie"
+
+
+def test_the_page_says_it_before_the_leaderboard(write_run: WriteRun, tmp_path: Path) -> None:
+    text = write_report([write_run("run", learned=0.5)], tmp_path / REPORT).read_text()
+    sentence = "A trivial reference is better than the best learned method, mine."
+    assert 0 < text.index(sentence) < text.index("<h3>Leaderboard</h3>")
+    assert 'class="verdict worse"' in text
+
+
+def test_an_interval_that_touches_zero_shows_nothing() -> None:
+    touching = Comparison(name="nearest", ratio=0.9, difference=0.1, low=0.0, high=0.2)
+    assert touching.status == "tie"
+    assert Verdict(best="mine", comparisons=(touching,)).status == "tie"

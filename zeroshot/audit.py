@@ -1,0 +1,296 @@
+"""`zeroshot experts audit`: all experts in all contexts; repair of those that are beaten."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from tyro.conf import Positional, arg
+
+from experts import BuildProgress, Experts, Repair, load_experts, recipe_for, repair_rounds
+from experts import zoo_path as shipped
+from experts.audit import Audit
+from experts.engines import Engine, engine_named
+from experts.rebuild import Repaired, RepairSettings
+from experts.store import expert_name
+from zeroshot.audit_record import audit_record, save_audit
+from zeroshot.leaderboard import print_table
+from zeroshot.suites import Suite, suite_of
+
+ALLOWED_SPEED_ERROR = 0.1
+
+OUTCOMES = {
+    "clean": "nothing is beaten any more",
+    "stuck": "the last round improved nothing",
+    "exhausted": "no rounds are left",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditExperts:
+    """Play all experts in all contexts: who is beaten at home, and how much the context matters.
+
+    The transfer matrix finds each context's best rivals, which are then played again with the own
+    expert on fresh starts. Prints regret (the best rival's return minus the own) and the suite's
+    context relevance (what the best single expert loses to the per-context ones).
+
+    Attributes:
+        suite: Name of the suite.
+        zoo: Folder of the experts instead of the shipped ones.
+        donors: Further folders of experts, of another reward for instance, that are rivals too.
+        out: Folder for SUITE.json, SUITE.npz (the matrix) and SUITE.png.
+        episodes: Of every policy in every context.
+        confirm: Episodes of the own expert and the three best rivals of each context.
+        threshold: By how much a rival must be better, relative to the own return.
+        seed: Of the starts, and of the training under --repair.
+        repair: Rebuild what is beaten, warm-started from the best rival, in the folder named by
+            --zoo; killed and started again, it goes on.
+        rounds: With --repair: at most so many rounds.
+        recipe: With --repair: recipe of the retraining, one of PPO.
+        warm_steps: With --repair: environment steps of a retraining, instead of the recipe's.
+        workers: With --repair: experts in training at once, each on one thread; by default 2, or
+            with Ray as many as it has CPUs for.
+        engine: With --repair: where experts are trained, as for `experts build`.
+        address: With --repair and --engine ray: address of the cluster.
+        whole: List all contexts, not only those with more than half the threshold of regret.
+    """
+
+    suite: Annotated[Positional[str], arg(metavar="SUITE")]
+    zoo: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    donors: Annotated[tuple[Path, ...], arg(metavar="FOLDER ...")] = ()
+    out: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    episodes: int = 2
+    confirm: int = 20
+    threshold: float = 0.02
+    seed: int = 0
+    repair: bool = False
+    rounds: int = 5
+    recipe: str = "ppo-fast"
+    warm_steps: int | None = None
+    workers: int | None = None
+    engine: Literal["local", "ray"] = "local"
+    address: str | None = None
+    whole: bool = False
+
+    def __call__(self) -> int:
+        """Audits, with a progress line; returns the exit code.
+
+        Raises:
+            ValueError: for bad numbers, experts that do not fit the suite, or --repair without
+                --zoo.
+            FileNotFoundError: if a folder has no experts.
+        """
+        suite = suite_of(self.suite)
+        if self.repair and self.zoo is None:
+            raise ValueError("`repair` changes experts in place: name their folder with --zoo")
+        directory = self.zoo or shipped(suite.zoo)
+        check_experts(suite, directory)
+        recipe = recipe_for(self.recipe, suite.env_id)
+        if self.warm_steps is not None:
+            recipe = replace(recipe, warm_steps=self.warm_steps)
+        settings = RepairSettings(
+            recipe=recipe,
+            donors=self.donors,
+            threshold=self.threshold,
+            finding_episodes=self.episodes,
+            confirming_episodes=self.confirm,
+            seed=self.seed,
+            n_steps=suite.n_steps,
+        )
+        console = Console()
+        start = time.monotonic()
+        if self.repair:
+            engine = engine_named(self.engine, self.address)
+            found = _repaired(directory, settings, self.rounds, self.workers, engine, console)
+        else:
+            with _progress(console) as report:
+                found = settings.audit(directory, 0, report("playing"))
+        print_audit(found, suite, console, whole=self.whole)
+        if self.out is not None:
+            _write(found, suite, directory, self.donors, self.out, time.monotonic() - start)
+            console.print(f"audit: {self.out / suite.name}.json", highlight=False, soft_wrap=True)
+        return 0
+
+
+def check_experts(suite: Suite, directory: Path) -> Experts:
+    """The experts of a folder, which may be some of a suite's contexts.
+
+    Raises:
+        FileNotFoundError: if there are none.
+        ValueError: if one is of another family, reward or context.
+    """
+    experts = load_experts(directory)
+    for name, has, needs in (
+        ("family", experts.family.env_id, suite.env_id),
+        ("reward", experts.reward, suite.reward),
+    ):
+        if has != needs:
+            raise ValueError(
+                f"{directory}: the experts' {name} is {has!r}, {suite.name} needs {needs!r}"
+            )
+    foreign = [context for context in experts.contexts if context not in suite.contexts]
+    if foreign:
+        raise ValueError(
+            f"{directory}: {len(foreign)} experts are of contexts that {suite.name} does not have, "
+            f"the first is {dict(foreign[0])}"
+        )
+    return experts
+
+
+def print_audit(audit: Audit, suite: Suite, console: Console, *, whole: bool = False) -> None:
+    """Prints what an audit found: a table of contexts, and the summary."""
+    least = -np.inf if whole else audit.threshold / 2
+    ids = np.flatnonzero(audit.relative_regret > least)
+    if len(ids):
+        what = "all contexts" if whole else f"contexts with a regret above {100 * least:g} %"
+        table = Table(title=f"{suite.name}: {what}")
+        for name in (*suite.features, "own", "best rival", "regret", "%", "+-", "velocity"):
+            if name != "velocity" or audit.velocities is not None:
+                table.add_column(name, justify="right")
+        table.add_column("rival", overflow="fold")
+        for i in ids:
+            shown = [f"{audit.contexts[i][name]:g}" for name in suite.features]
+            shown += [f"{audit.own[i]:.1f}", f"{audit.own[i] + audit.regret[i]:.1f}"]
+            shown += [f"{audit.regret[i]:.1f}", f"{100 * audit.relative_regret[i]:.1f}"]
+            shown += [f"{audit.regret_error[i]:.1f}"]
+            if audit.velocities is not None:
+                shown.append(f"{audit.velocities[i]:.2f}")
+            style = "bold" if audit.beaten[i] else None
+            rival = audit.rivals[i]
+            table.add_row(*shown, f"{rival.parent.name}/{_short(rival.stem, suite)}", style=style)
+        print_table(table, console)
+    for line in summary_lines(audit, suite):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def summary_lines(audit: Audit, suite: Suite) -> list[str]:
+    """What an audit found, in a few sentences."""
+    n = len(audit)
+    of = "" if n == len(suite.contexts) else f" of {len(suite.contexts)}"
+    best = audit.contexts[audit.best_single]
+    named = ", ".join(f"{name} {best[name]:g}" for name in suite.features)
+    lines = [
+        f"{suite.name}: {n}{of} experts, mean return {audit.own.mean():.1f}",
+        f"beaten by more than {100 * audit.threshold:g} %: {int(audit.beaten.sum())} of {n}; "
+        f"largest regret {100 * audit.relative_regret.max():.1f} %",
+        f"context relevance {_share(audit.context_relevance)}: the best single expert ({named}) "
+        "loses that share of the experts' return; the nearest other context's expert loses "
+        f"{_share(audit.neighbour_relevance)}",
+    ]
+    if audit.direction_relevance is not None:
+        lines.append(f"the best expert of each direction loses {_share(audit.direction_relevance)}")
+    errors, reachable = audit.speed_errors, audit.reachable
+    if errors is not None and reachable is not None and reachable.any():
+        within = errors[reachable]
+        lines.append(
+            f"|v - v*| / |v*|: mean {within.mean():.3f}, largest {within.max():.3f}, above "
+            f"{ALLOWED_SPEED_ERROR:g} in {int((within > ALLOWED_SPEED_ERROR).sum())} of the "
+            f"{int(reachable.sum())} contexts whose speed any policy reached"
+        )
+    return lines
+
+
+def _share(value: float) -> str:
+    return f"{round(value, 2) + 0.0:.2f}"  # + 0.0: not "-0.00"
+
+
+def _short(name: str, suite: Suite) -> str:
+    """An expert's name without the features that do not vary."""
+    return "_".join(part for part in name.split("_") if part.split("=")[0] in suite.features)
+
+
+def _repaired(
+    directory: Path,
+    settings: RepairSettings,
+    rounds: int,
+    workers: int | None,
+    engine: Engine,
+    console: Console,
+) -> Audit:
+    with _progress(console) as report:
+        training = report("training")
+
+        def on_progress(progress: BuildProgress) -> None:
+            training(progress.steps_done / max(progress.steps_total, 1))
+
+        def on_round(said: Sequence[Repaired]) -> None:
+            for repaired in said:
+                console.print(
+                    f"{expert_name(repaired.context)}: {repaired.before:.1f} -> "
+                    f"{repaired.after:.1f}, kept: {repaired.kept}, from "
+                    f"{repaired.donor.parent.name}/{repaired.donor.stem}",
+                    highlight=False,
+                    soft_wrap=True,
+                )
+
+        def on_found(audit: Audit) -> None:
+            console.print(f"{int(audit.beaten.sum())} of {len(audit)} are beaten", highlight=False)
+
+        done: Repair = repair_rounds(
+            directory,
+            settings,
+            rounds=rounds,
+            workers=workers,
+            engine=engine,
+            on_audit=report("playing"),
+            on_found=on_found,
+            on_progress=on_progress,
+            on_round=on_round,
+        )
+    console.print(f"{len(done.rounds)} rounds of repair: {OUTCOMES[done.outcome]}", highlight=False)
+    return done.audit
+
+
+def _write(
+    audit: Audit, suite: Suite, directory: Path, donors: Sequence[Path], out: Path, seconds: float
+) -> None:
+    from zeroshot.audit_figures import audit_figure
+    from zeroshot.figures import save_figure
+
+    record = audit_record(
+        audit,
+        suite,
+        experts=load_experts(directory),
+        donors=[path.name for path in donors],
+        seconds=seconds,
+    )
+    path = save_audit(audit, record, out)
+    save_figure(audit_figure(audit, suite), path.with_suffix(".png"))
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Callable[[str], Callable[[float], None]]]:
+    """Makes reporters of fractions: bars on a terminal, elsewhere a line every tenth."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    ) as bars:
+
+        def reporter(name: str) -> Callable[[float], None]:
+            task = bars.add_task(name, total=1.0)
+            said = 0
+
+            def report(fraction: float) -> None:
+                nonlocal said
+                bars.update(task, completed=fraction)
+                tenth = int(10 * fraction)
+                if not console.is_terminal and tenth != said and tenth < 10:
+                    console.print(f"{name}: {10 * tenth} %", highlight=False)
+                said = tenth
+
+            return report
+
+        yield reporter

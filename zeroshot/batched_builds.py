@@ -1,0 +1,102 @@
+"""What `zeroshot experts build --batched` does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from experts.batched_build import Batch, Batching, build_batched, check_batched, plan_batches
+from experts.batched_estimates import estimate_batches, measured_batch_speed
+from experts.build import plan
+from experts.recipes import Recipe, recipe_for
+from zeroshot.estimates import clock
+from zeroshot.expert_builds import build_progress, contexts_of
+from zeroshot.suites import Suite
+
+
+def build_experts_batched(
+    suite: Suite,
+    *,
+    out: Path,
+    recipe: str,
+    only: Sequence[str],
+    batching: Batching,
+    estimate: bool,
+    seed: int,
+) -> int:
+    """Builds a suite's experts batch by batch, with a progress line; returns the exit code.
+
+    Args:
+        suite: whose contexts get an expert each.
+        out: folder of the experts.
+        recipe: name of a recipe of TD3 or SAC.
+        only: contexts of the suite to build, as feature=value words; none for all.
+        batching: how many at once, and where.
+        estimate: only print what it will take.
+        seed: of the build.
+
+    Raises:
+        ValueError: for a recipe that is unknown or of PPO, a device that is not there, or the saved
+            state of another build's batch.
+    """
+    chosen = recipe_for(recipe, suite.env_id)
+    check_batched(chosen)
+    contexts = contexts_of(suite, only) or suite.contexts
+    console = Console()
+    if estimate:
+        jobs = plan(suite.family, contexts, directory=out, seed=seed)
+        batches = plan_batches(jobs, out, batching.batch_size)
+        return _print_estimate(suite, batches, chosen, batching.chosen_device(), console)
+    with build_progress(console) as report:
+        build_batched(
+            suite.family,
+            contexts,
+            reward=suite.reward,
+            recipe=chosen,
+            directory=out,
+            batching=batching,
+            seed=seed,
+            on_progress=report,
+        )
+    console.print(f"experts of {suite.name}: {out}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _print_estimate(
+    suite: Suite, batches: Sequence[Batch], recipe: Recipe, device: torch.device, console: Console
+) -> int:
+    def say(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True)
+
+    if not batches:
+        say("experts: nothing to do, all are there")
+        return 0
+    n_threads = torch.get_num_threads()
+    threads = "1 thread" if n_threads == 1 else f"{n_threads} threads"
+    speeds = []
+    for batch in {len(batch.jobs): batch for batch in batches}.values():
+        speed = measured_batch_speed(
+            suite.family, batch.contexts, reward=suite.reward, recipe=recipe, device=device
+        )
+        rate = speed.agent_updates_per_second
+        agents = "1 agent" if speed.n_agents == 1 else f"{speed.n_agents} agents"
+        say(
+            f"{agents} at once on {device.type}, {threads}: {rate:.0f} agent-updates a second "
+            f"({rate / speed.n_agents:.0f} of each), measured for {speed.measured_seconds:.0f} s "
+            "on this machine, as busy as it is now"
+        )
+        speeds.append(speed)
+    found = estimate_batches(batches, recipe=recipe, speeds=speeds)
+    count = "1 batch" if len(batches) == 1 else f"{len(batches)} batches"
+    say(f"experts: {found.pieces} to do in {count}, {found.steps:,} environment steps")
+    if device.type == "cpu":
+        say(f"core-hours: {found.wall_seconds * n_threads / 3600:.2f}")
+    say(
+        f"wall time: {clock(found.wall_seconds)} in one process, "
+        "and some seconds an expert to choose and play it"
+    )
+    say("nothing was started")
+    return 0

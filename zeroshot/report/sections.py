@@ -1,0 +1,205 @@
+"""What every section is made of, and the first one: the leaderboard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from zeroshot.published import PUBLISHED_ZERO_SHOT
+from zeroshot.report.charts import Bar, Style, interval_chart, reference_style, responsive
+from zeroshot.report.markup import Html, element, joined, slug
+from zeroshot.report.runs import RunFolder
+
+LOWEST_SCORE = -0.25
+"""Left end of the chart of scores; what is worse is an arrow."""
+
+Styles = Mapping[str, Style]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A part of the page.
+
+    Attributes:
+        id: for links.
+        title: of the heading.
+        lead: one sentence: what it shows and how to read it.
+        body: the rest.
+    """
+
+    id: str
+    title: str
+    lead: str
+    body: Html
+
+
+def leaderboard(run: RunFolder, prefix: str, styles: Styles) -> Section:
+    """The table of summary.json, every number with its exact value, and a chart of the scores."""
+    summary = run.summary
+    header = ("method", "return", "ratio", "score", "95 % interval", "fit (s)", "kind")
+    rows = []
+    for name, row in summary["methods"].items():
+        learned = row["kind"] == "method"
+        title = element("a", name, href=f"#{config_id(prefix, name)}") if learned else name
+        interval = joined("[", exact(row["ci"][0], ".3f"), ", ", exact(row["ci"][1], ".3f"), "]")
+        cells = [
+            *(
+                element("td", cell, class_="n")
+                for cell in (
+                    exact(row["return"], ".1f"),
+                    exact(row["ratio"], ".3f"),
+                    exact(row["score"], ".3f"),
+                    interval,
+                    exact(row["fit_seconds"], ".1f") if learned else "",
+                )
+            ),
+            element("td", row["kind"]),
+        ]
+        class_ = "learned" if learned else "reference"
+        rows.append(element("tr", element("th", title, scope="row"), cells, class_=class_))
+    splits = len(summary.get("seeds", ()))
+    unfinished = "" if summary.get("complete", True) else " This run is unfinished."
+    rule = summary.get("split_rule")
+    how = f" ({rule})" if rule else ""
+    behind = _behind(run)
+    body = joined(
+        table(header, rows, f"Leaderboard of {run.name}", class_="leaderboard"),
+        element(
+            "p",
+            f"{summary.get('n_test', '?')} held-out contexts × {summary.get('episodes', '?')} "
+            f"episodes × {splits} split{'s' if splits != 1 else ''}{how}.{unfinished}{behind} ",
+            element("a", "Command, commit and versions", href=f"#{prefix}-origin"),
+            ".",
+            class_="note",
+        ),
+        _scores(summary["methods"], styles),
+        _pairs(summary.get("vs") or {}),
+        _published(run.name),
+    )
+    return Section(
+        id=f"{prefix}-leaderboard",
+        title="Leaderboard",
+        lead="Score is an interquartile mean in which 1 is each context's own expert and 0 the "
+        "best single training expert; ratio is return over the experts' return. Higher is better.",
+        body=body,
+    )
+
+
+def table(
+    header: Sequence[str], rows: Iterable[Html], caption: str, class_: str | None = None
+) -> Html:
+    """A table in a box of its own, which scrolls sideways where it is too wide."""
+    return element(
+        "div",
+        element(
+            "table",
+            element("caption", caption),
+            element("thead", element("tr", [element("th", n, scope="col") for n in header])),
+            element("tbody", rows),
+            class_=class_,
+        ),
+        class_="scroll",
+        tabindex="0",
+        role="region",
+        aria_label=caption,
+    )
+
+
+def exact(value: float | None, number: str) -> Html | str:
+    """A rounded number whose exact value is in the markup; a hyphen for None."""
+    if value is None:
+        return "-"
+    return element("data", f"{value:{number}}".replace("-", "−"), value=repr(value))
+
+
+def bar_of(name: str, row: Mapping[str, Any], style: Style) -> Bar:
+    """A summary's row as a bar."""
+    return Bar(name=name, value=row["score"], low=row["ci"][0], high=row["ci"][1], style=style)
+
+
+def config_id(prefix: str, method: str) -> str:
+    """Id of a method's config on the page."""
+    return f"{prefix}-config-{slug(method)}"
+
+
+def _behind(run: RunFolder) -> str:
+    """Says which methods have played fewer splits than others."""
+    seeds: dict[str, set[int]] = {}
+    for row in run.test:
+        seeds.setdefault(row["method"], set()).add(row["seed"])
+    most = max((len(found) for found in seeds.values()), default=0)
+    fewer = [f"{name} {len(found)}" for name, found in seeds.items() if len(found) < most]
+    return f" Fewer splits: {', '.join(fewer)}." if fewer else ""
+
+
+def _scores(methods: Mapping[str, Any], styles: Styles) -> Html | None:
+    bars = [
+        bar_of(name, row, styles.get(name, reference_style(name)))
+        for name, row in methods.items()
+        if row["score"] is not None
+    ]
+    if not bars:
+        return None
+    top = max(1.0, *(bar.high for bar in bars))
+
+    def draw(width: float) -> Html:
+        return interval_chart(
+            bars,
+            width=width,
+            label="Scores with 95 % intervals",
+            x_label="score (0: best single training expert, 1: own expert)",
+            x_range=(LOWEST_SCORE, top + 0.05),
+        )
+
+    caption = "Scores with 95 % bootstrap intervals; what lies left of the axis is cut off."
+    return element("figure", responsive(draw), element("figcaption", caption))
+
+
+def _pairs(vs: Mapping[str, Mapping[str, Any]]) -> Html | None:
+    """Every method against every other row, in the same contexts."""
+    rows = [
+        element(
+            "tr",
+            element("th", f"{name} less {other}", scope="row"),
+            element("td", exact(pair["difference"], "+.3f"), class_="n"),
+            element(
+                "td",
+                joined("[", exact(pair["ci"][0], "+.3f"), ", ", exact(pair["ci"][1], "+.3f"), "]"),
+                class_="n",
+            ),
+            element("td", exact(pair["probability"], ".2f"), class_="n"),
+        )
+        for name, others in vs.items()
+        for other, pair in others.items()
+    ]
+    if not rows:
+        return None
+    header = ("pair", "difference of ratios", "95 % interval", "probability of improvement")
+    return element(
+        "details",
+        element("summary", "Every pair in the same contexts"),
+        table(header, rows, "Differences of ratios, and probabilities of improvement"),
+    )
+
+
+def _published(suite: str) -> Html | None:
+    returns = PUBLISHED_ZERO_SHOT.get(suite)
+    if returns is None:
+        return None
+    rows = [
+        element("tr", element("th", name, scope="row"), element("td", f"{value:.1f}", class_="n"))
+        for name, value in returns.items()
+    ]
+    return element(
+        "details",
+        element("summary", "What others print for this grid"),
+        element(
+            "p",
+            "Mean test returns from HyPoGen (ICLR 2025, Table 1), which reran HyperZero's code "
+            "with 20 % of the contexts for training and 80 % for testing, experts of its own, and "
+            "possibly a checkpoint chosen on the test contexts. A run with another split or other "
+            "experts is not comparable with them.",
+        ),
+        table(("method", "return"), rows, "Published mean test returns"),
+    )

@@ -1,0 +1,164 @@
+"""The first words of a report: what the best learned method is, and whether learning paid off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from zeroshot.comparisons import TRIVIAL
+from zeroshot.report.runs import RunFolder
+from zeroshot.report.series import paired_difference, ratio_interval
+
+Status = Literal["better", "tie", "worse", "nothing learned"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The best learned method against a row that learns nothing.
+
+    Attributes:
+        name: of that row.
+        ratio: its return over the experts'.
+        difference: of the ratios, the method's less this one's, in the same contexts.
+        low: lower end of the difference's 95 % interval.
+        high: upper end.
+    """
+
+    name: str
+    ratio: float
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def status(self) -> Status:
+        """Whether the learned method is better, worse, or not told apart."""
+        return "better" if self.low > 0.0 else "worse" if self.high < 0.0 else "tie"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What the top of a report says about one run.
+
+    Attributes:
+        best: the learned method with the highest score, None if there is none.
+        ratio: its return over the experts'.
+        low: lower end of the ratio's 95 % interval.
+        high: upper end.
+        n_splits: on which it was fitted.
+        comparisons: with the trivial rows, the strongest first.
+    """
+
+    best: str | None = None
+    ratio: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    n_splits: int = 0
+    comparisons: tuple[Comparison, ...] = ()
+
+    @property
+    def status(self) -> Status:
+        """The worst comparison decides."""
+        if self.best is None:
+            return "nothing learned"
+        found = {comparison.status for comparison in self.comparisons}
+        return "worse" if "worse" in found else "tie" if "tie" in found else "better"
+
+    @property
+    def headline(self) -> str:
+        """A few words."""
+        if self.best is None:
+            return "No learned method has finished."
+        if not self.comparisons:
+            return f"{self.best} reaches {_percent(self.ratio)} of the experts' return."
+        return {
+            "better": f"{self.best} beats every trivial reference.",
+            "tie": f"A trivial reference is as good as the best learned method, {self.best}.",
+            "worse": f"A trivial reference is better than the best learned method, {self.best}.",
+        }[self.status]
+
+    @property
+    def sentences(self) -> list[str]:
+        """What the headline rests on."""
+        if self.best is None:
+            return ["There is nothing to compare with the references yet."]
+        lines = [
+            f"{self.best} reaches {_percent(self.ratio)} of the experts' return in contexts that "
+            f"it never saw (95 % interval {_percent(self.low)} to {_percent(self.high)})."
+        ]
+        words = {"better": "is better than", "tie": "is not told apart from", "worse": "loses to"}
+        lines += [
+            f"It {words[c.status]} {c.name} ({_percent(c.ratio)}): the difference is "
+            f"{_points(c.difference)} points, 95 % interval {_points(c.low)} to {_points(c.high)}."
+            for c in self.comparisons
+        ]
+        if self.status in ("tie", "worse"):
+            lines.append("So these results do not show that learning pays off on this suite.")
+        if self.n_splits == 1:
+            lines.append("It was fitted on one split only: the intervals say nothing about others.")
+        return lines
+
+
+def verdict(run: RunFolder) -> Verdict:
+    """Compares the learned method of the highest score with every trivial row, in pairs."""
+    learned = [name for name in run.methods if not _trivial(name)]
+    rows = {name: [row for row in run.test if row["method"] == name] for name in _played(run)}
+    learned = [name for name in learned if rows.get(name)]
+    if not learned:
+        return Verdict()
+    best = learned[0]  # a summary's methods are in order of their scores
+    ratio, low, high = ratio_interval(rows[best])
+    return Verdict(
+        best=best,
+        ratio=ratio,
+        low=low,
+        high=high,
+        n_splits=len({row["seed"] for row in rows[best]}),
+        comparisons=tuple(
+            sorted(
+                (
+                    _compare(run, best, name, rows)
+                    for name in rows
+                    if _trivial(name) and _shared(rows[best], rows[name])
+                ),
+                key=lambda comparison: comparison.difference,
+            )
+        ),
+    )
+
+
+def _compare(
+    run: RunFolder, best: str, name: str, rows: dict[str, list[dict[str, Any]]]
+) -> Comparison:
+    """The summary's own paired difference; older runs have none, then it is computed."""
+    found = run.summary.get("vs", {}).get(best, {}).get(name)
+    if found is not None:
+        difference = found["difference"]
+        low, high = found["ci"]
+    else:
+        difference, low, high = paired_difference(rows[best], rows[name])
+    ratio = run.summary["methods"][name]["ratio"]
+    return Comparison(name=name, ratio=ratio, difference=difference, low=low, high=high)
+
+
+def _trivial(name: str) -> bool:
+    return name in TRIVIAL
+
+
+def _played(run: RunFolder) -> list[str]:
+    return [name for name in run.summary["methods"] if any(r["method"] == name for r in run.test)]
+
+
+def _shared(one: Any, other: Any) -> bool:
+    return bool(
+        {(r["seed"], *r["context"].values()) for r in one}
+        & {(r["seed"], *r["context"].values()) for r in other}
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100.0 * share:.1f} %"
+
+
+def _points(share: float) -> str:
+    return f"{100.0 * share:+.1f}".replace("-", "−")
