@@ -28,8 +28,8 @@ class Recipe:
         final_learning_rate: reached linearly at the end; equal to the first for a constant one.
         discount: γ.
         batch_size: samples a gradient step.
-        exploration: standard deviation of the actions' noise at the start (before squashing for
-            PPO; SAC tunes its own and ignores it).
+        exploration: standard deviation of the actions' noise at the start (SAC tunes its own and
+            ignores it).
         warm_exploration: the same, at the start of a training that was warm-started.
         final_exploration: reached at the end of `exploration_steps`, geometrically for PPO and
             linearly for TD3. With little noise left, the deterministic policy does what was
@@ -38,9 +38,9 @@ class Recipe:
         n_candidates: snapshots over the last quarter of a training, the last one included, of which
             the one whose deterministic play is best is kept. A policy that explores a little never
             sees the postures in which it would rest for ever without.
-        quiet_share: PPO, share of the environments, drawn anew each rollout, that act without noise
-            for its length. What they did is not learned from but for its values; where it led them
-            is: to the postures in which a policy without noise would rest.
+        episode_steps: control steps of a training's episodes; None for the family's. Short ones see
+            more of the starts, on which robust policies depend; they count as truncated, so that
+            the values of what would follow are learned all the same.
         normalise_reward: divide rewards by the running deviation of the discounted return.
         rollout_steps: PPO, steps an environment between updates.
         epochs: PPO, passes over a rollout.
@@ -84,7 +84,7 @@ class Recipe:
     critic_hidden: tuple[int, ...] | None = None
     n_candidates: int = 1
     critic_steps: int = 100_000
-    quiet_share: float = 0.0
+    episode_steps: int | None = None
     normalise_reward: bool = False
     rollout_steps: int = 128
     epochs: int = 6
@@ -126,8 +126,8 @@ class Recipe:
         for name in positive:
             if getattr(self, name) <= 0:
                 raise ValueError(f"`{name}` must be above 0, got {getattr(self, name)}")
-        if not 0.0 <= self.quiet_share < 1.0:
-            raise ValueError(f"`quiet_share` must be in [0, 1), got {self.quiet_share}")
+        if self.episode_steps is not None and self.episode_steps <= 0:
+            raise ValueError(f"`episode_steps` must be above 0, got {self.episode_steps}")
         if not 0.0 < self.discount < 1.0:
             raise ValueError(f"`discount` must be in (0, 1), got {self.discount}")
         if self.algorithm not in ("ppo", "td3", "sac"):
@@ -161,7 +161,7 @@ class RecipeFamily:
 
 
 RECIPES: dict[str, RecipeFamily] = {
-    # Squashed Gaussian PPO on 64 environments: minutes a context on one core.
+    # PPO on 64 environments: minutes a context on one core.
     "ppo-fast": RecipeFamily(
         base=Recipe(
             name="ppo-fast",
@@ -187,17 +187,19 @@ RECIPES: dict[str, RecipeFamily] = {
                 "rollout_steps": 64,
                 "batch_size": 512,
                 "epochs": 8,
+                "exploration": 0.6,
                 "warm_exploration": 0.3,
-                "final_exploration": 0.12,
+                "episode_steps": 250,
             },
             "ParamFinger-v0": {
                 "discount": 0.98,
                 "rollout_steps": 64,
                 "batch_size": 512,
                 "epochs": 8,
+                "total_steps": 1_000_000,
                 "exploration": 0.6,
-                "warm_exploration": 0.3,
                 "final_exploration": 0.15,
+                "episode_steps": 150,
             },
         },
     ),

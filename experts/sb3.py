@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.distributions import DiagGaussianDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.type_aliases import PyTorchObs
 from stable_baselines3.common.vec_env import VecNormalize
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 from torch import nn
@@ -24,42 +24,19 @@ from param_envs import Family, ParamVectorEnv
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
 
 
-class SquashedGaussianPolicy(ActorCriticPolicy):
-    """SB3's actor-critic policy with tanh-squashed Gaussian actions.
+class TanhMeanPolicy(ActorCriticPolicy):
+    """SB3's actor-critic policy with Gaussian actions around the tanh of a network's output.
 
-    Deterministic actions are tanh(mean): smooth and within bounds, so easier to imitate than a
-    clipped Gaussian's. The algorithm learns from actions as they were before tanh, whose
-    log-probabilities are a Gaussian's: the ratio of two policies' is the same (tanh's slope cancels
-    out), and no inverse of tanh has to be taken of actions that are saturated.
-
-    Attributes:
-        quiet: (n_envs,) booleans; environments that get the mean while rollouts are collected.
+    Deterministic actions are tanh(output): smooth and within bounds, so easier to imitate than a
+    clipped mean. Noise is added after tanh, and SB3 clips what leaves the bounds: noise before tanh
+    vanishes where the policy is saturated, and a policy that holds a posture with full force never
+    finds out of it (from scratch, the walker then crawls for ever and a long finger trembles beside
+    its spinner).
     """
 
-    quiet: torch.Tensor | None = None
-
-    @property
-    def squash_output(self) -> bool:
-        """True, so that SB3 passes actions through `unscale_action` on their way out."""
-        return True
-
-    def unscale_action(self, scaled_action: NDArray[Any]) -> NDArray[Any]:
-        """The environment's action of one before tanh."""
-        return super().unscale_action(np.tanh(scaled_action))
-
-    def forward(
-        self, obs: PyTorchObs, deterministic: bool = False
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """SB3's forward pass, in which the environments of `quiet` act without noise."""
-        if self.quiet is None:
-            return super().forward(obs, deterministic)
-        features = self.extract_features(obs)
-        latent_pi, latent_vf = self.mlp_extractor(features)
-        distribution = self._get_action_dist_from_latent(latent_pi)
-        actions = torch.where(
-            self.quiet[:, None], distribution.mode(), distribution.get_actions()
-        )
-        return actions, self.value_net(latent_vf), distribution.log_prob(actions)
+    def _get_action_dist_from_latent(self, latent_pi: torch.Tensor) -> DiagGaussianDistribution:
+        mean = torch.tanh(self.action_net(latent_pi))
+        return self.action_dist.proba_distribution(mean, self.log_std)
 
 
 def export(
@@ -68,7 +45,7 @@ def export(
     """Turns a trained SB3 model into an expert.
 
     Args:
-        model: PPO with `SquashedGaussianPolicy`, TD3 or SAC, with MLP policies.
+        model: PPO with `TanhMeanPolicy`, TD3 or SAC, with MLP policies.
         normaliser: the `VecNormalize` that it was trained behind; its `clip_obs` is not applied.
         record: the manifest.
 
@@ -138,7 +115,7 @@ def to_sb3(expert: Expert) -> BaseAlgorithm:
     shared: dict[str, Any] = {"policy_kwargs": kwargs, "device": "cpu"}
     model: BaseAlgorithm
     if algorithm == "ppo":
-        model = PPO(SquashedGaussianPolicy, env, **shared)
+        model = PPO(TanhMeanPolicy, env, **shared)
         model.policy.log_std.data.copy_(torch.as_tensor(expert.extras["log_std"]))
     elif algorithm == "td3":
         model = TD3("MlpPolicy", env, buffer_size=1, **shared)
@@ -247,7 +224,7 @@ def _size(space: Any) -> int:
 
 def _layers(model: BaseAlgorithm) -> tuple[list[nn.Linear], list[nn.Linear]]:
     policy: Any = model.policy
-    if isinstance(model, PPO) and isinstance(policy, SquashedGaussianPolicy):
+    if isinstance(model, PPO) and isinstance(policy, TanhMeanPolicy):
         heads = policy.mlp_extractor
         return (
             [*_linears(heads.policy_net), *_linears(policy.action_net)],
@@ -259,7 +236,7 @@ def _layers(model: BaseAlgorithm) -> tuple[list[nn.Linear], list[nn.Linear]]:
         actor = [*_linears(policy.actor.latent_pi), *_linears(policy.actor.mu)]
         return actor, _linears(policy.critic.qf0)
     raise ValueError(
-        "`model` must be TD3, SAC, or PPO with SquashedGaussianPolicy, got "
+        "`model` must be TD3, SAC, or PPO with TanhMeanPolicy, got "
         f"{type(model).__name__} with {type(policy).__name__}"
     )
 
@@ -299,9 +276,16 @@ def _fill(
 
 
 def training_env(
-    family: Family, context: Mapping[str, float], reward: str, n_envs: int
+    family: Family,
+    context: Mapping[str, float],
+    reward: str,
+    n_envs: int,
+    episode_steps: int | None = None,
 ) -> tuple[VecEnv, ParamVectorEnv]:
-    """The environments that one expert trains in, all in the same context, on one thread."""
+    """The environments that one expert trains in, all in the same context, on one thread.
+
+    Their episodes have `episode_steps`, by default the family's.
+    """
     env = ParamVectorEnv(
         family,
         n_envs,
@@ -309,5 +293,6 @@ def training_env(
         reward=reward,
         autoreset_mode="SameStep",
         n_threads=1,
+        max_episode_steps=episode_steps,
     )
     return ParamVecEnv(env), env

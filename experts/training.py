@@ -24,7 +24,7 @@ from experts.provenance import provenance
 from experts.recipes import Recipe
 from experts.sb3 import (
     ACTIVATIONS,
-    SquashedGaussianPolicy,
+    TanhMeanPolicy,
     adopt_policy,
     export,
     freeze_actor,
@@ -75,7 +75,9 @@ def train(
     """
     started = time.perf_counter()
     n_steps = recipe.total_steps if warm_start is None else recipe.warm_steps
-    environment, batched = training_env(family, context, reward, recipe.n_envs)
+    environment, batched = training_env(
+        family, context, reward, recipe.n_envs, recipe.episode_steps
+    )
     normaliser: VecNormalize | None = None
     if recipe.algorithm == "ppo":
         normaliser = VecNormalize(
@@ -95,7 +97,7 @@ def train(
             adopt_policy(model, normaliser, warm_start)
             freeze_actor(model, True)  # `_Monitor` frees it
     start = recipe.exploration if warm_start is None else recipe.warm_exploration
-    monitor = _Monitor(recipe, n_steps, start, seed, on_steps)
+    monitor = _Monitor(recipe, n_steps, start, on_steps)
     model.learn(n_steps, callback=monitor)
     steps = int(model.num_timesteps)
     candidates = {**monitor.candidates, steps: export(model, normaliser, {})}
@@ -199,7 +201,7 @@ def _model(recipe: Recipe, environment: Any, seed: int, *, warm: bool) -> BaseAl
     }
     if recipe.algorithm == "ppo":
         ppo = PPO(
-            SquashedGaussianPolicy,
+            TanhMeanPolicy,
             environment,
             n_steps=recipe.rollout_steps,
             n_epochs=recipe.epochs,
@@ -281,7 +283,6 @@ class _Monitor(BaseCallback):
         recipe: Recipe,
         n_steps: int,
         exploration: float,
-        seed: int,
         on_steps: Callable[[int], None] | None,
     ) -> None:
         super().__init__()
@@ -298,7 +299,6 @@ class _Monitor(BaseCallback):
         share = [CANDIDATES_FROM + (1.0 - CANDIDATES_FROM) * i / gaps for i in range(gaps)]
         self._snapshots = [int(s * n_steps) for s in share[: recipe.n_candidates - 1]]
         self.candidates: dict[int, Expert] = {}
-        self._generator = torch.Generator().manual_seed(seed)
 
     def _on_step(self) -> bool:
         rewards = self._rewards()
@@ -320,20 +320,12 @@ class _Monitor(BaseCallback):
         normaliser = self.model.get_vec_normalize_env()
         return self.locals["rewards"] if normaliser is None else normaliser.get_original_reward()
 
-    def _on_rollout_end(self) -> None:
-        quiet = getattr(self.model.policy, "quiet", None)
-        if quiet is not None:
-            cast(Any, self.model).rollout_buffer.advantages[:, quiet.numpy()] = 0.0
-
     def _on_rollout_start(self) -> None:
         if self._snapshots and self.num_timesteps >= self._snapshots[0]:
             self._snapshots.pop(0)
             normaliser = self.model.get_vec_normalize_env()
             self.candidates[self.num_timesteps] = export(self.model, normaliser, {})
         recipe, model = self._recipe, cast(Any, self.model)
-        if recipe.quiet_share > 0.0:
-            draw = torch.rand(recipe.n_envs, generator=self._generator)
-            model.policy.quiet = draw < recipe.quiet_share
         if isinstance(self.model, PPO) and self.num_timesteps >= recipe.critic_steps:
             freeze_actor(self.model, False)
         fraction = min(1.0, self.num_timesteps / (recipe.exploration_steps or self._n_steps))

@@ -117,5 +117,5 @@ def test_warm_start_needs_the_same_layers(trained: dict) -> None:
 def test_clipping_policies_cannot_be_exported() -> None:
     environment, _ = training_env(FAMILY, CONTEXT, "track", 2)
     model = PPO("MlpPolicy", environment, device="cpu")
-    with pytest.raises(ValueError, match="PPO with SquashedGaussianPolicy, got PPO with ActorC"):
+    with pytest.raises(ValueError, match="PPO with TanhMeanPolicy, got PPO with ActorC"):
         export(model, None, {})
