@@ -187,8 +187,9 @@ RECIPES: dict[str, RecipeFamily] = {
                 "rollout_steps": 64,
                 "batch_size": 512,
                 "epochs": 8,
-                "exploration": 0.6,
+                "total_steps": 1_500_000,
                 "warm_exploration": 0.3,
+                "final_exploration": 0.15,
                 "episode_steps": 250,
             },
             "ParamFinger-v0": {
