@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.distributions import DiagGaussianDistribution
+from stable_baselines3.common.distributions import Distribution
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecNormalize
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
@@ -34,7 +34,7 @@ class TanhMeanPolicy(ActorCriticPolicy):
     its spinner).
     """
 
-    def _get_action_dist_from_latent(self, latent_pi: torch.Tensor) -> DiagGaussianDistribution:
+    def _get_action_dist_from_latent(self, latent_pi: torch.Tensor) -> Distribution:
         mean = torch.tanh(self.action_net(latent_pi))
         return self.action_dist.proba_distribution(mean, self.log_std)
 

@@ -1,12 +1,14 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from stable_baselines3 import PPO
 
 from experts import load_expert, save_expert
-from experts.sb3 import export, to_sb3, training_env
+from experts.sb3 import TanhMeanPolicy, export, to_sb3, training_env
 from experts.training import train
 from param_envs import family_of
 from tests.experts.factories import ENV_ID, TINY
@@ -39,6 +41,28 @@ def test_sb3_predictions_equal_the_experts(trained: dict, algorithm: str, tmp_pa
     predicted, _ = model.predict(observations, deterministic=True)
     np.testing.assert_allclose(predicted, expert.policy.act(observations[None])[0], atol=2e-6)
     assert type(model).__name__.lower() == algorithm
+
+
+def test_noise_reaches_the_actions_of_a_saturated_policy() -> None:
+    environment, batched = training_env(FAMILY, CONTEXT, "track", 2)
+    model = PPO(TanhMeanPolicy, environment, seed=0, device="cpu")
+    policy: Any = model.policy
+    with torch.no_grad():
+        policy.action_net.bias.fill_(20.0)
+        policy.log_std.fill_(np.log(0.3))
+        actions, _, log_probabilities = policy(torch.zeros(4000, FAMILY.observation_size))
+    batched.close()
+    assert torch.isfinite(log_probabilities).all()
+    np.testing.assert_allclose(actions.mean(dim=0), 1.0, atol=0.03)
+    np.testing.assert_allclose(actions.std(dim=0), 0.3, atol=0.03)
+
+
+def test_training_episodes_can_be_shorter_than_the_familys() -> None:
+    environment, batched = training_env(FAMILY, CONTEXT, "track", 2, episode_steps=7)
+    environment.reset()
+    ends = [environment.step(np.zeros((2, FAMILY.action_size)))[2].all() for _ in range(14)]
+    batched.close()
+    assert np.flatnonzero(ends).tolist() == [6, 13]
 
 
 @pytest.mark.parametrize("algorithm", RECIPES)
