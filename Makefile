@@ -54,7 +54,7 @@ results: $(INSTALLED) ## the README's tables and pictures, from runs of all ship
 test: $(INSTALLED) $(OFFSCREEN) ## the tests, without the slow ones
 	$(PYTEST) -m "not slow"
 
-test-all: $(VENV)/.installed-all $(OFFSCREEN) ## all tests, with a local Ray cluster and Minari's collector
+test-all: $(VENV)/.installed-all $(OFFSCREEN) ## all tests, with Ray, Minari's collector and a browser where there is one
 	$(PYTEST)
 
 lint: $(INSTALLED) ## ruff: rules and format
@@ -64,7 +64,7 @@ lint: $(INSTALLED) ## ruff: rules and format
 types: $(INSTALLED) ## mypy
 	$(BIN)/mypy
 
-benchmarks: $(INSTALLED) ## speed, as ratios (`pytest benchmarks/ --quick` for a short look)
+benchmarks: $(INSTALLED) ## speed as ratios, zero-shot leaderboards (`pytest benchmarks/ --quick`, `--full`)
 	$(BIN)/python -m pytest benchmarks/
 
 offscreen: $(OFFSCREEN) ## check off-screen rendering, and install EGL if this is root on Debian

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from experts import Experts, MLPPolicies, Rollouts
 from experts.validation import require
+from experts.weight_space import unnormalised
 
 Blend = Literal["weights", "actions"]
 
@@ -71,21 +72,6 @@ def neighbours_of(
     apart = ~exact.any(axis=1)
     shares[apart] = 1.0 / near[apart]
     return ids, shares / shares.sum(axis=1, keepdims=True)
-
-
-def unnormalised(policies: MLPPolicies) -> MLPPolicies:
-    """The same policies on raw observations: (s - mean) / scale is folded into the first layer."""
-    weight, bias = (a[0].astype(np.float64) for a in (policies.weights, policies.biases))
-    if policies.scale is not None:
-        weight = weight / policies.scale[:, :, None].astype(np.float64)
-    if policies.mean is not None:
-        mean = np.broadcast_to(policies.mean, weight.shape[:2]).astype(np.float64)
-        bias = bias - np.einsum("ni,nio->no", mean, weight)
-    return MLPPolicies(
-        (weight.astype(np.float32), *policies.weights[1:]),
-        (bias.astype(np.float32), *policies.biases[1:]),
-        policies.activation,
-    )
 
 
 class Interpolation:

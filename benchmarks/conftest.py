@@ -1,26 +1,61 @@
-"""`pytest benchmarks/`: every claim about speed as a ratio of two things timed in the same run.
+"""`pytest benchmarks/`: claims about speed as ratios within one run, and zero-shot leaderboards.
 
 Absolute times depend on the machine and on what else runs on it; so each benchmark times the
 library and its reference in turn, in many short rounds, and compares the best round of each, which
-other processes disturbed least. With `--quick` it runs briefly, checks that the results are right,
-and judges no speed.
+other processes disturbed least. The zero-shot benchmark fits methods on the shipped experts of
+suites and prints a leaderboard of each at the end.
+
+`--quick` runs all of it briefly, checks that the results are right, and judges no speed. `--full`
+takes hours: every suite whose zoo is complete, five splits, and the training of experts to the end.
+`--suite`, `--methods` and `--seeds` choose what is evaluated.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+
+from benchmarks.leaderboards import Choice, shown
+
+CHOICE = pytest.StashKey[Choice]()
+SUMMARIES = pytest.StashKey[list[dict[str, Any]]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--quick", action="store_true", help="few short rounds, results checked, speed not judged"
     )
+    parser.addoption(
+        "--full", action="store_true", help="all suites, five splits, experts trained to the end"
+    )
+    parser.addoption("--suite", nargs="+", metavar="NAME", help="suites of the zero-shot benchmark")
+    parser.addoption("--methods", nargs="+", metavar="NAME", help="methods, by name or import path")
+    parser.addoption("--seeds", type=int, metavar="N", help="splits a suite")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    try:
+        config.stash[CHOICE] = Choice.of_options(
+            suites=config.getoption("--suite", None),
+            methods=config.getoption("--methods", None),
+            seeds=config.getoption("--seeds", None),
+            quick=config.getoption("--quick", False),
+            full=config.getoption("--full", False),
+        )
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from error
+    config.stash[SUMMARIES] = []
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "suite_name" in metafunc.fixturenames:
+        suites = metafunc.config.stash[CHOICE].suites
+        metafunc.parametrize("suite_name", suites, scope="module")
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -29,14 +64,47 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if found:
         terminalreporter.section("ratios, and what they are made of")
     for name, numbers in found:
-        shown = ", ".join(f"{key} {value:.4g}" for key, value in numbers.items())
-        terminalreporter.write_line(f"{name}: {shown}")
+        said = ", ".join(f"{key} {value:.4g}" for key, value in numbers.items())
+        terminalreporter.write_line(f"{name}: {said}")
+    summaries = config.stash[SUMMARIES]
+    if summaries:
+        terminalreporter.section("zero-shot leaderboards")
+        terminalreporter.write_line(shown(summaries, quick=config.stash[CHOICE].quick))
 
 
 @pytest.fixture(scope="session")
 def quick(request: pytest.FixtureRequest) -> bool:
     """Whether speed is not judged."""
-    return bool(request.config.getoption("--quick"))
+    return bool(request.config.getoption("--quick", False))
+
+
+@pytest.fixture(scope="session")
+def full(request: pytest.FixtureRequest) -> bool:
+    """Whether hours may pass."""
+    return bool(request.config.getoption("--full", False))
+
+
+@pytest.fixture(scope="session")
+def choice(request: pytest.FixtureRequest) -> Choice:
+    """What the zero-shot benchmark runs."""
+    return request.config.stash[CHOICE]
+
+
+@pytest.fixture(scope="session")
+def summaries(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+    """Summaries of runs, whose leaderboards are printed at the end."""
+    return request.config.stash[SUMMARIES]
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Keeps torch on one thread."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

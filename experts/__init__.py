@@ -6,6 +6,7 @@ their own modules; what is re-exported here only needs NumPy and safetensors.
 
 from experts.audit import Audit, audit
 from experts.build import build
+from experts.collections import Collection, load_collection, read_checkpoints, save_collection
 from experts.evaluation import Played, Policies, play
 from experts.jobs import BuildError, BuildProgress
 from experts.policy import MLPPolicies, MLPs
@@ -21,6 +22,7 @@ __all__ = [
     "Audit",
     "BuildError",
     "BuildProgress",
+    "Collection",
     "Expert",
     "Experts",
     "MLPPolicies",
@@ -36,12 +38,15 @@ __all__ = [
     "build",
     "collect",
     "gather",
+    "load_collection",
     "load_expert",
     "load_experts",
     "play",
+    "read_checkpoints",
     "recipe_for",
     "repair",
     "repair_rounds",
+    "save_collection",
     "save_expert",
     "transfer_matrix",
     "zoo_path",

@@ -119,6 +119,7 @@ def assemble(
         noise=noise,
         seeds=None if any(episode.seed is None for episode in episodes) else seeds,
         experts=None,
+        collection=None,
         **arrays,
     )
 

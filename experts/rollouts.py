@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from experts.collections import Collection
 from experts.evaluation import episode_seeds, episodes_env
 from experts.policy import Floats, MLPPolicies, MLPs
 from experts.store import Experts
@@ -42,6 +43,7 @@ class Rollouts:
         noise: standard deviation of the exploration noise of each episode, (E,).
         seeds: `env.reset(seed=...)` of each episode, (C, E); None where unknown.
         experts: the experts, in the order of the contexts; None where the data came without.
+        collection: many policies of every context, in their order; None where there are none.
     """
 
     family: Family
@@ -60,6 +62,7 @@ class Rollouts:
     noise: Floats
     seeds: NDArray[np.uint64] | None = None
     experts: Experts | None = None
+    collection: Collection | None = None
 
     @property
     def clean(self) -> NDArray[np.bool_]:
@@ -80,6 +83,7 @@ class Rollouts:
             terminated=self.terminated[rows],
             seeds=None if self.seeds is None else self.seeds[rows],
             experts=None if self.experts is None else self.experts.select(rows),
+            collection=None if self.collection is None else self.collection.select(rows),
             **{name: getattr(self, name)[rows] for name in names},
         )
 
@@ -185,6 +189,7 @@ def collect(
         noise=deviation,
         seeds=np.array(seeds, dtype=np.uint64).reshape(running.shape),
         experts=experts,
+        collection=None,
         **arrays,
     )
 

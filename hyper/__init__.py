@@ -2,10 +2,15 @@
 
 from hyper.distilled import FittedHyperDistil, HyperDistil, HyperDistilConfig
 from hyper.hyperzero import FittedHyperZero, HyperZero, HyperZeroConfig
+from hyper.hyplatent import FittedHypLatent, HypLatent
+from hyper.hyplatent_config import HypLatentConfig
 
 __all__ = [
+    "FittedHypLatent",
     "FittedHyperDistil",
     "FittedHyperZero",
+    "HypLatent",
+    "HypLatentConfig",
     "HyperDistil",
     "HyperDistilConfig",
     "HyperZero",

@@ -32,7 +32,7 @@ THIRD_PARTY = {
 }
 """Which other libraries a package may import. dm_control and its models are read as data."""
 
-PLOTTING = {"zeroshot/figures.py", "zeroshot/audit_figures.py"}
+PLOTTING = {f"zeroshot/{name}.py" for name in ("figures", "audit_figures", "finetune_figures")}
 """The only files that may import matplotlib."""
 
 

@@ -141,7 +141,7 @@ def test_commands_resolve():
 
 def test_constraints_pin_what_is_asked_for():
     pinned = pins("constraints.txt")
-    for extra in ("", "zeroshot", "dev", "minari", "ray", "test-all"):
+    for extra in ("", "zeroshot", "dev", "minari", "ray", "browser", "test-all"):
         for requirement in requirements()[extra]:
             name = canonicalize_name(requirement.name)
             assert name in pinned, f"{requirement} is not pinned"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experts import Experts, Played, Rollouts, collect, play
+from experts.collections import collection_in
 from experts.provenance import commit, versions
 from zeroshot.fewshot import (
     FROM_SCRATCH,
@@ -51,6 +53,7 @@ class Bench:
         rule: which contexts are held out, the suite's own random split by default.
         shots: numbers of episodes of a test context for few-shot rows, ascending, without 0.
         train_rows: also play the training contexts.
+        collection: folder of many policies of every context; None where there are none.
         n_threads: to step environments on, 0 for all cores.
     """
 
@@ -61,6 +64,7 @@ class Bench:
     rule: SplitRule | None = None
     shots: tuple[int, ...] = ()
     train_rows: bool = False
+    collection: Path | None = None
     n_threads: int = 0
     _expert_returns: dict[tuple[str, int], NDArray[np.float64]] = field(default_factory=dict)
 
@@ -71,13 +75,17 @@ class Bench:
     @cached_property
     def rollouts(self) -> Rollouts:
         """Rollouts of all experts, collected when the first method needs them."""
-        return collect(
+        many = None
+        if self.collection is not None:
+            many = collection_in(self.collection, self.suite.contexts)
+        played = collect(
             self.experts,
             features=self.suite.features,
             seed=ROLLOUT_SEED,
             n_steps=self.suite.n_steps,
             n_threads=self.n_threads,
         )
+        return replace(played, collection=many)
 
     def split(self, seed: int) -> Split:
         """Which contexts are learned from and held out at that seed."""
@@ -86,7 +94,8 @@ class Bench:
     @property
     def rows_per_unit(self) -> int:
         """How many rows a whole unit has without shots; with them its rows say it themselves."""
-        n_contexts = len(self.suite.contexts) if self.train_rows else len(self.split(0).test)
+        split = self.split(0)
+        n_contexts = len(split.test) + (len(split.train) if self.train_rows else 0)
         return n_contexts * self.suite.n_episodes
 
     def perform(self, unit: Unit, progress: Progress) -> list[Row]:

@@ -17,8 +17,10 @@ from experts.engines import Engine
 from zeroshot.data_commands import DataCommands
 from zeroshot.engine_options import EngineOptions
 from zeroshot.expert_commands import ExpertCommands, SuiteName, ZooPath
+from zeroshot.finetune_commands import FineTuneCommand
 from zeroshot.leaderboard import print_leaderboard, print_table
 from zeroshot.report_commands import Report
+from zeroshot.reproduce_commands import Reproduce
 from zeroshot.results import SUMMARY
 from zeroshot.suites import SUITES, Suite, suite_of
 
@@ -86,7 +88,8 @@ class Run(EngineOptions):
             most, or with Ray as many as it has CPUs for.
         zoo: Folder of experts to use instead of the shipped ones.
         split: Which contexts are held out: random (the suite's own fraction), random:0.2 (learn
-            from a fifth), gap, extrapolation, or, for two features, quadrant.
+            from a fifth), gap, extrapolation, for two features quadrant, or, where the suite
+            names its test tasks, tasks or tasks:15 (learn from 15 of the others).
         shots: Numbers of episodes of a test context, such as 1 5 10: also score every method after
             so many demonstrations, and after so many episodes of its own.
         train_rows: Also play the contexts that were learned from (rows with split "train").
@@ -153,11 +156,8 @@ class Run(EngineOptions):
         return 0
 
     def _print_estimate(self, engine: Engine | None, console: Console) -> int:
-        from zeroshot.estimates import print_run_estimate
+        from zeroshot.run_estimates import print_run_estimate
 
-        for name, usual in (("split", "random"), ("shots", ())):
-            if getattr(self, name) != usual:
-                raise ValueError(f"`estimate` knows nothing of --{name} yet: leave it out")
         return print_run_estimate(
             suite_of(self.suite),
             _names(self.methods),
@@ -166,6 +166,8 @@ class Run(EngineOptions):
             workers=self.workers,
             engine=engine,
             zoo=self.zoo,
+            split=self.split,
+            shots=self.shots,
             train_rows=self.train_rows,
             console=console,
         )
@@ -245,9 +247,11 @@ Command = Annotated[
     Annotated[ListSuites, subcommand("suites")]
     | Annotated[Run, subcommand("run")]
     | Annotated[Report, subcommand("report")]
+    | Annotated[Reproduce, subcommand("reproduce")]
     | Annotated[Film, subcommand("film")]
     | Annotated[ExpertCommands, subcommand("experts")]
-    | Annotated[DataCommands, subcommand("data")],
+    | Annotated[DataCommands, subcommand("data")]
+    | FineTuneCommand,
     arg(name=""),
 ]
 

@@ -1,4 +1,4 @@
-"""`zeroshot experts build`, `repair`, `audit` and `show`: their options."""
+"""`zeroshot experts build`, `repair`, `audit`, `show` and `compare`: their options."""
 
 from __future__ import annotations
 
@@ -193,8 +193,38 @@ class Show:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Compare:
+    """Compare two zoos of a suite: returns from the same starts, and seconds of training.
+
+    In the contexts that both have; such as experts that were trained independently, and chained.
+    Seconds are those in the manifests: on other machines, or busier ones, they are others.
+
+    Attributes:
+        first: Folder of experts.
+        second: Folder of other experts of the same family and reward.
+        episodes: Of every expert.
+        seed: Of the starts.
+    """
+
+    first: Annotated[Positional[Path], arg(metavar="FIRST")]
+    second: Annotated[Positional[Path], arg(metavar="SECOND")]
+    episodes: int = 20
+    seed: int = 0
+
+    def __call__(self) -> int:
+        """Plays both and prints a line a zoo."""
+        from rich.console import Console
+
+        from zeroshot.zoo_comparison import compare_zoos, print_comparison
+
+        found = compare_zoos(self.first, self.second, n_episodes=self.episodes, seed=self.seed)
+        print_comparison(found, self.first, self.second, Console())
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExpertCommands:
-    """Build, repair, audit or list experts.
+    """Build, repair, audit, list or compare experts.
 
     Attributes:
         command: What to do.
@@ -205,6 +235,7 @@ class ExpertCommands:
         | Annotated[Repair, subcommand("repair")]
         | Annotated[AuditExperts, subcommand("audit")]
         | Annotated[Show, subcommand("show")]
+        | Annotated[Compare, subcommand("compare")]
     )
 
     def __call__(self) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from experts.store import write_atomically
-from zeroshot.splits import Split, SplitRule, draw, rule_of
+from zeroshot.splits import Split, SplitRule, draw, rule_of, rules_for
 from zeroshot.suites import Suite
 
 FROZEN = Path(__file__).parent / "frozen_splits"
@@ -55,8 +55,12 @@ def split_of(suite: Suite, rule: SplitRule, *, seed: int, directory: Path = FROZ
     if (frozen["suite_version"], frozen["contexts"]) != (suite.version, _values(suite)):
         raise ValueError(f"{file}: of another version or grid than {suite.name} has now; {AGAIN}")
     index = {tuple(values): i for i, values in enumerate(frozen["contexts"])}
-    test = sorted(index[tuple(values)] for values in held_out)
-    return Split(train=tuple(sorted(set(index.values()) - set(test))), test=tuple(test))
+    test = {index[tuple(values)] for values in held_out}
+    learned = frozen.get("train", {}).get(str(rule), {}).get(ANY_SEED)
+    train = set(index.values()) - test
+    if learned is not None:
+        train = {index[tuple(values)] for values in learned}
+    return Split(train=tuple(sorted(train)), test=tuple(sorted(test)))
 
 
 def write_splits(suite: Suite, directory: Path) -> Path:
@@ -69,30 +73,43 @@ def write_splits(suite: Suite, directory: Path) -> Path:
 
 
 def frozen_bytes(suite: Suite) -> bytes:
-    """The content of a suite's file: a line a split, the checksum last."""
+    """The content of a suite's file: a line a split, the checksum last.
+
+    What is learned from is written too where it is not simply all that is not held out.
+    """
     values = _values(suite)
     test: dict[str, dict[str, Any]] = {}
+    train: dict[str, dict[str, Any]] = {}
     for rule, seed in _frozen_rules(suite):
-        held_out = [values[i] for i in draw(suite, rule, seed=seed).test]
-        test.setdefault(str(rule), {})[ANY_SEED if rule.shared else str(seed)] = held_out
+        split = draw(suite, rule, seed=seed)
+        key = ANY_SEED if rule.shared else str(seed)
+        test.setdefault(str(rule), {})[key] = [values[i] for i in split.test]
+        if len(split.train) + len(split.test) < len(values):
+            train.setdefault(str(rule), {})[key] = [values[i] for i in split.train]
     content: dict[str, Any] = {
         "format": FORMAT,
         "suite": suite.name,
         "suite_version": suite.version,
         "features": list(suite.features),
         "contexts": values,
-        "test": test,
     }
-    lines = [f' "{name}": {json.dumps(content[name])}' for name in list(content)[:-1]]
-    rules = [
-        f'  "{rule}": {{\n'
-        + ",\n".join(f'   "{seed}": {json.dumps(held_out)}' for seed, held_out in by_seed.items())
-        + "\n  }"
-        for rule, by_seed in test.items()
-    ]
-    lines.append(' "test": {\n' + ",\n".join(rules) + "\n }")
+    lines = [f' "{name}": {json.dumps(value)}' for name, value in content.items()]
+    for name, by_rule in {"test": test, "train": train}.items():
+        if by_rule:
+            content[name] = by_rule
+            lines.append(f' "{name}": {_rule_lines(by_rule)}')
     lines.append(f' "sha256": "{checksum(content)}"')
     return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+
+
+def _rule_lines(by_rule: dict[str, dict[str, Any]]) -> str:
+    rules = [
+        f'  "{rule}": {{\n'
+        + ",\n".join(f'   "{seed}": {json.dumps(values)}' for seed, values in by_seed.items())
+        + "\n  }"
+        for rule, by_seed in by_rule.items()
+    ]
+    return "{\n" + ",\n".join(rules) + "\n }"
 
 
 def checksum(content: dict[str, Any]) -> str:
@@ -130,6 +147,8 @@ def _frozen_rules(suite: Suite) -> Iterator[tuple[SplitRule, int]]:
     for fraction in fractions:
         for seed in SEEDS:
             yield SplitRule(name="random", fraction=fraction), seed
-    for name in ("gap", "extrapolation", "quadrant"):
-        if name != "quadrant" or len(suite.features) == 2:
+    for name in rules_for(suite):
+        if name not in ("random", "tasks"):
             yield rule_of(name, suite), 0
+    for size in suite.train_sizes:
+        yield SplitRule(name="tasks", size=size), 0

@@ -62,6 +62,17 @@ def _baseline(doc: str, method: str, preset: str = "", **changes: Any) -> Method
     )
 
 
+def _hyplatent(doc: str, preset: str = "", **changes: Any) -> MethodRecord:
+    return MethodRecord(
+        doc=doc,
+        target="hyper.hyplatent:HypLatent",
+        config=f"hyper.hyplatent_config:HypLatentConfig{preset}",
+        changes=changes,
+    )
+
+
+_NO_ADVERSARY: dict[str, Any] = {"adversarial_weight": 0.0, "auxiliary_weight": 0.0}
+
 METHODS: dict[str, MethodRecord] = {
     "hyperzero": _hyperzero("HyperZero with normalised contexts, observations and values"),
     "hyperzero-paper": _hyperzero("HyperZero with the paper's own settings", ".paper"),
@@ -79,6 +90,19 @@ METHODS: dict[str, MethodRecord] = {
         target="hyper.distilled:HyperDistil",
         config="hyper.distilled:HyperDistilConfig",
         changes={"blend_weight": 0.5},
+    ),
+    "hyplatent": _hyplatent("GenHyper's generator of policies' weights: mean of its samples"),
+    "hyplatent-sample": _hyplatent("the same, one of its samples", answer="sample"),
+    "hyplatent-latents": _hyplatent("the same in an autoencoder's latent space", space="latents"),
+    "hyplatent-paper": _hyplatent("the same with its predecessor's sizes and rates", ".paper"),
+    "hyplatent-without-adversary": _hyplatent(
+        "the same generator, taught by reconstruction alone", **_NO_ADVERSARY
+    ),
+    "weight-regression": _hyplatent(
+        "weights regressed on the context: neither adversary nor noise",
+        **_NO_ADVERSARY,
+        noise_size=0,
+        mean_samples=1,
     ),
     "conditioned": _conditioned("one policy that takes the context's embedding as an input"),
     "conditioned-paper": _conditioned("the same with the paper's own settings", ".paper"),

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from experts import Experts, load_experts, transfer_matrix, zoo_path
+from experts.collections import find_collection
+from experts.collections import fingerprint as collection_fingerprint
 from experts.engines import Engine
 from experts.provenance import commit, machine, now, versions
 from zeroshot.bench import Bench, method_named
@@ -96,8 +98,10 @@ def run(
     split_seeds = _seeds(seeds)
     rule = rule_of(split, suite)
     n_shots = checked_shots(shots)
-    n_test = len(split_of(suite, rule, seed=split_seeds[0]).test)
+    first = split_of(suite, rule, seed=split_seeds[0])
+    n_test = len(first.test)
     experts = experts_of(suite, zoo)
+    collection = find_collection(zoo or zoo_path(suite.zoo))
     settings = {
         "suite": suite.name,
         "suite_version": suite.version,
@@ -109,7 +113,12 @@ def run(
         "train_rows": train_rows,
         "experts": fingerprint(experts),
     }
-    added = {"split_rule": (str(rule), str(rule_of("random", suite))), "shots": (n_shots, ())}
+    added: dict[str, tuple[Any, Any]] = {
+        "split_rule": (str(rule), str(rule_of("random", suite))),
+        "shots": (n_shots, ()),
+    }
+    if collection is not None:
+        added["collection"] = (collection_fingerprint(collection), None)
     settings |= _not_in_older_runs(out, added)
     with open_results(out, settings, resume=resume) as folder:
         transfer = _transfer(folder, suite, experts, reporter)
@@ -124,6 +133,7 @@ def run(
             rule=rule,
             shots=n_shots,
             train_rows=train_rows,
+            collection=collection,
             n_threads=1 if engine else threads_each(n_workers),
         )
         done = folder.keep_whole_units(bench.rows_per_unit)
@@ -150,7 +160,7 @@ def run(
             folder.keep_whole_units(bench.rows_per_unit)
             summary = {
                 "suite": suite.name,
-                "train_fraction": rule.fraction or 1.0 - n_test / len(suite.contexts),
+                "train_fraction": rule.fraction or len(first.train) / len(suite.contexts),
                 "split_rule": str(rule),
                 "shots": list(n_shots),
                 "n_test": n_test,

@@ -11,7 +11,7 @@ import numpy as np
 from param_envs import Feature
 from zeroshot.suites import Suite
 
-RULES = ("random", "gap", "extrapolation", "quadrant")
+RULES = ("random", "gap", "extrapolation", "quadrant", "tasks")
 
 FEWEST_TRAINING = 2
 """Training contexts that a random split leaves at least."""
@@ -26,6 +26,8 @@ ENDS = 0.2
 @dataclass(frozen=True, kw_only=True)
 class Split:
     """Positions in `suite.contexts`: disjoint, ascending, together all of them.
+
+    `tasks:NUMBER` alone leaves some out of both.
 
     Raises:
         ValueError: if a context is in both parts, or either part is empty.
@@ -52,13 +54,15 @@ class SplitRule:
     Attributes:
         name: one of `RULES`.
         fraction: share of the contexts to learn from, in (0, 1), for `random` alone.
+        size: number of contexts to learn from, for `tasks` alone.
 
     Raises:
-        ValueError: for another name, or a fraction where none belongs, or one out of range.
+        ValueError: for another name, or a fraction or size where none belongs, or one out of range.
     """
 
     name: str
     fraction: float | None = None
+    size: int | None = None
 
     def __post_init__(self) -> None:
         if self.name not in RULES:
@@ -67,6 +71,8 @@ class SplitRule:
             raise ValueError(f"`split` must have a fraction exactly if it is random, got {self!s}")
         if self.fraction is not None and not 0.0 < self.fraction < 1.0:
             raise ValueError(f"`split` must have a fraction in (0, 1), got {self!s}")
+        if (self.name == "tasks") != (self.size is not None):
+            raise ValueError(f"`split` must have a number exactly if it is tasks, got {self!s}")
 
     @property
     def shared(self) -> bool:
@@ -74,16 +80,21 @@ class SplitRule:
         return self.name != "random"
 
     def __str__(self) -> str:
-        return self.name if self.fraction is None else f"{self.name}:{self.fraction!r}"
+        amount = self.size if self.fraction is None else self.fraction
+        return self.name if amount is None else f"{self.name}:{amount!r}"
 
 
 def rule_of(text: str, suite: Suite) -> SplitRule:
-    """The rule of a text such as `random:0.2` or `gap`; `random` has the suite's own fraction.
+    """The rule of a text such as `random:0.2`, `gap` or `tasks:15`.
+
+    `random` has the suite's own fraction, `tasks` learns from all that it does not hold out.
 
     Raises:
         ValueError: if there is none; says what is allowed.
     """
     name, colon, fraction = text.partition(":")
+    if name == "tasks":
+        return _tasks_rule(fraction if colon else None, text, suite)
     if not colon:
         return SplitRule(name=name, fraction=suite.train_fraction if name == "random" else None)
     try:
@@ -164,6 +175,40 @@ def quadrant_split(suite: Suite) -> Split:
     )
 
 
+def tasks_split(suite: Suite, size: int) -> Split:
+    """Holds out `suite.test_ids`, and learns from `size` of the others.
+
+    By growing value, these are evenly spread over the others: from the first to the last, or for
+    an angle, whose range has no ends, from the first to one spacing before it comes round. In a
+    suite with two features the last one of its grid varies fastest.
+
+    Raises:
+        ValueError: if the suite has no such split, or not of that size.
+    """
+    if size not in suite.train_sizes:
+        raise ValueError(
+            f"`split` tasks must have one of the numbers {list(suite.train_sizes)} of "
+            f"{suite.name}, got {size}"
+        )
+    kept = [i for i in range(len(suite.contexts)) if i not in suite.test_ids]
+    kept.sort(key=lambda i: [suite.contexts[i][name] for name in suite.features])
+    around = [f.encoding == "angle" for f in suite.family.selected(suite.features)] == [True]
+    spacing = len(kept) / size if around else (len(kept) - 1) / (size - 1)
+    train = sorted(kept[math.floor(k * spacing + 0.5 * (not around))] for k in range(size))
+    return Split(train=tuple(train), test=suite.test_ids)
+
+
+def rules_for(suite: Suite) -> tuple[str, ...]:
+    """Names of the rules that make sense for a suite's features."""
+    ends = any(f.encoding != "angle" for f in suite.family.selected(suite.features))
+    fitting = {
+        "extrapolation": ends,
+        "quadrant": len(suite.features) == 2,
+        "tasks": bool(suite.test_ids),
+    }
+    return tuple(name for name in RULES if fitting.get(name, True))
+
+
 def draw(suite: Suite, rule: SplitRule, *, seed: int) -> Split:
     """The split of a rule as the rule says it; `zeroshot.frozen.split_of` looks into files first.
 
@@ -172,6 +217,8 @@ def draw(suite: Suite, rule: SplitRule, *, seed: int) -> Split:
     """
     if rule.name == "random":
         return random_split(suite, seed=seed, train_fraction=rule.fraction)
+    if rule.size is not None:
+        return tasks_split(suite, rule.size)
     named = {"gap": gap_split, "extrapolation": extrapolation_split, "quadrant": quadrant_split}
     return named[rule.name](suite)
 
@@ -219,4 +266,17 @@ def _split_where(suite: Suite, held_out: Callable[[Mapping[str, float]], bool]) 
 
 
 def _allowed() -> str:
-    return "random, random:FRACTION, gap, extrapolation, quadrant"
+    return "random, random:FRACTION, gap, extrapolation, quadrant, tasks, tasks:NUMBER"
+
+
+def _tasks_rule(number: str | None, text: str, suite: Suite) -> SplitRule:
+    if not suite.train_sizes:
+        raise ValueError(f"`split` tasks needs a suite with `test_ids`, {suite.name} has none")
+    if number is None:
+        return SplitRule(name="tasks", size=suite.train_sizes[-1])
+    if not number.isdecimal() or int(number) not in suite.train_sizes:
+        raise ValueError(
+            f"`split` tasks must have one of the numbers {list(suite.train_sizes)} of "
+            f"{suite.name}, got {text!r}"
+        )
+    return SplitRule(name="tasks", size=int(number))

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
+from typing import Any
 
 from param_envs import Context, Family, family_of
 
@@ -29,11 +30,14 @@ class Suite:
         train_fraction: share of the contexts that methods may learn from, in (0, 1).
         n_episodes: test episodes a context.
         n_steps: longest episode in control steps, None for the family's own length.
+        test_ids: positions in `contexts` that the split `tasks` holds out; none for no such split.
+        train_sizes: numbers of contexts that `tasks:NUMBER` may learn from, ascending, the last all
+            that are not held out.
         version: of the record.
 
     Raises:
         ValueError: for an unknown family, feature or reward, a value out of range, an empty or
-            repeating grid, or numbers that make no sense.
+            repeating grid, or numbers and positions that make no sense.
     """
 
     name: str
@@ -44,6 +48,8 @@ class Suite:
     train_fraction: float = 0.85
     n_episodes: int = 10
     n_steps: int | None = None
+    test_ids: tuple[int, ...] = ()
+    train_sizes: tuple[int, ...] = ()
     version: int = 1
 
     def __post_init__(self) -> None:
@@ -61,6 +67,20 @@ class Suite:
                 raise ValueError(f"`{name}` must be at least 1, got {value}")
         if len(self.contexts) < 2:  # building them validates every value
             raise ValueError("`grid` must vary at least one feature, got one context")
+        self._check_tasks()
+
+    def _check_tasks(self) -> None:
+        n, ids, sizes = len(self.contexts), self.test_ids, self.train_sizes
+        if list(ids) != sorted(set(ids)) or not set(ids) <= set(range(n)):
+            raise ValueError(f"`test_ids` must be ascending positions below {n}, got {ids}")
+        if not ids and not sizes:
+            return
+        most = n - len(ids)
+        if list(sizes) != sorted(set(sizes)) or not sizes or sizes[0] < 2 or sizes[-1] != most:
+            raise ValueError(
+                f"`train_sizes` must ascend from at least 2 to {most}, all that `test_ids` leaves, "
+                f"got {sizes}"
+            )
 
     @property
     def family(self) -> Family:
@@ -141,6 +161,56 @@ are ours (the cheetah's joint one is the code's example, in both directions). Jo
 default body, so that their chains can start from the experts of the speeds. Speeds are m/s
 (finger: rad/s), torsos half-lengths in m, lengths m."""
 
+
+def uniform(low: float, high: float, n: int) -> tuple[float, ...]:
+    """Values from `low` to `high`, both included, n of them equally far apart, to 9 decimals.
+
+    Raises:
+        ValueError: if `n` is below 2.
+    """
+    if n < 2:
+        raise ValueError(f"`n` must be at least 2, got {n}")
+    return tuple(round(low + i * (high - low) / (n - 1), 9) for i in range(n))
+
+
+MACAW_DIRECTIONS = (
+    1.203361, 0.426631, 4.944775, 4.123865, 4.005662, 3.616620, 0.245440, 2.248209, 5.941903,
+    0.377272, 5.428937, 5.512179, 0.321659, 4.099267, 3.466756, 3.754286, 3.038100, 1.778067,
+    1.870666, 3.528065, 2.488439, 4.955553, 2.629415, 0.904175, 0.948175, 0.347092, 4.511561,
+    1.836684, 1.248933, 5.223614, 3.568793, 0.517356, 3.424327, 0.998767, 4.252223, 0.744383,
+    2.795993, 5.579358, 5.009381, 0.427123, 6.036808, 4.141910, 4.516203, 4.672031, 5.577812,
+    0.841605, 4.881875, 5.265256, 5.210676, 0.183199,
+)  # fmt: skip
+"""rad, the 50 directions of MACAW's and Prompt-DT's Ant-Dir, in their order: 2π times the 3rd to
+52nd uniform number of `numpy.random.RandomState(17)`. Only the five that are held out could be
+compared with the released files, to 4 decimals; all five agree."""
+
+_CHEETAH_VEL: dict[str, Any] = {
+    "env_id": "ParamCheetahVel-v0",
+    "reward": "velocity",
+    "n_steps": 200,
+    "test_ids": (2, 7, 15, 23, 26),
+    "train_sizes": (10, 15, 20, 25, 35),
+}
+_ANT_DIR: dict[str, Any] = {
+    "env_id": "ParamAnt-v0",
+    "reward": "direction",
+    "n_steps": 200,
+    "test_ids": (6, 17, 23, 30, 41),
+    "train_sizes": (15, 25, 35, 45),
+}
+
+_GENHYPER = (
+    Suite(name="cheetah-vel", grid={"velocity": uniform(0.0, 3.0, 40)}, **_CHEETAH_VEL),
+    Suite(name="cheetah-vel-macaw", grid={"velocity": steps(0.075, 0.075, 3.0)}, **_CHEETAH_VEL),
+    Suite(name="ant-dir", grid={"direction": uniform(0.0, 2.0 * math.pi, 50)}, **_ANT_DIR),
+    Suite(name="ant-dir-macaw", grid={"direction": MACAW_DIRECTIONS}, **_ANT_DIR),
+)
+"""GenHyper's grids. Its figures label tasks as a uniform grid would (velocities 0.154 and 2.846,
+direction 0.769); the rows that it compares with were measured on the grids of MACAW. In `ant-dir`
+the first and the last direction, 0 and 2π, are the same task; only in
+`tasks` are they never on two sides of a split."""
+
 _RECORDS = tuple(
     Suite(name=f"{name}{suffix}", env_id=env_id, reward=reward, grid=grid)
     for name, (env_id, grid) in _GRIDS.items()
@@ -162,7 +232,7 @@ def registry(records: tuple[Suite, ...]) -> dict[str, Suite]:
     return by_name
 
 
-SUITES = registry(_RECORDS)
+SUITES = registry((*_RECORDS, *_GENHYPER))
 """Every suite, by name."""
 
 

@@ -1,2 +1,4 @@
-zeroshot experts build finger-length-reach --chain --anchors speed=-10,length=0.16 \
-    --anchor-zoo zoo/finger-length --warm-steps 200000 --out zoo/finger-length-reach
+zeroshot experts build finger-length-reach --chain --anchors length=0.16 --warm-steps 300000 \
+    --out zoo/finger-length-reach
+zeroshot experts audit finger-length-reach --zoo zoo/finger-length-reach --repair --episodes 1 \
+    --warm-steps 300000

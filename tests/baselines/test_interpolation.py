@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from baselines import FittedInterpolation, Interpolation, InterpolationConfig
-from baselines.interpolation import neighbours_of, unnormalised
+from baselines.interpolation import neighbours_of
 from experts import MLPPolicies, Rollouts, collect
 from experts.synthetic import smooth_experts
+from experts.weight_space import unnormalised
 from param_envs import family_of
 from tests.baselines.blind import blind_error, error
 

@@ -28,6 +28,9 @@ SMALL: Mapping[str, Any] = {
     "batch_transitions": 4,
     "batch_encoded": 4,
     "latent_size": 4,
+    "autoencoder_updates": 2,
+    "widths": (16, 8),
+    "discriminator_widths": (8, 8),
 }
 """Fields that make a fit quick, for those configs that have them."""
 

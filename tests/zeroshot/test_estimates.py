@@ -1,18 +1,25 @@
 """Estimates of runs and builds: their arithmetic, and that they start nothing."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from experts import load_experts
+from experts import Experts, Played, Rollouts, load_experts, play
 from experts.estimates import Speed
 from zeroshot.bench import Bench
 from zeroshot.cli import main
-from zeroshot.estimates import Measured, clock, measure, run_estimate
+from zeroshot.estimates import clock
+from zeroshot.fewshot import FROM_SCRATCH, FromScratch, demonstrate
 from zeroshot.references import EXPERT
 from zeroshot.results import Unit
+from zeroshot.run import run
+from zeroshot.run_estimates import Measured, measure, run_estimate
+from zeroshot.splits import rule_of
 from zeroshot.suites import SUITES, Suite
 
 
@@ -46,6 +53,51 @@ def test_the_arithmetic_of_a_run(bench: Bench) -> None:
     without = run_estimate(bench, units, costs, played=1.5, workers=1, transfer=False)
     assert without.steps == 6 * 72
     assert without.wall_seconds == pytest.approx(10.0 + fits)
+
+
+def test_the_arithmetic_of_shots(bench: Bench) -> None:
+    """2 test contexts, 3 episodes of 12 steps each: 72 steps a score, 24 an episode in each."""
+    shown = replace(bench, shots=(1, 4))
+    units = [Unit(name, 0) for name in ("expert", "nearest", FROM_SCRATCH, "mine", "zero")]
+    costs = {"mine": Measured(seconds=60.0, setup=10.0)}
+    found = run_estimate(shown, units, costs, played=1.5, workers=1, transfer=False, cloning=0.25)
+    one_protocol = 2 * 72 + 4 * 24
+    assert found.steps == 5 * 72 + (2 + 1 + 2) * one_protocol
+    assert found.wall_seconds == pytest.approx(
+        10.0 + 60.0 + found.steps / 72 * 1.5 + 3 * (1 + 4) * 0.25
+    )
+
+
+@pytest.mark.parametrize("split", ["random", "random:0.4", "gap"])
+@pytest.mark.parametrize("method", ["nearest", FROM_SCRATCH, "zero", "mine"])
+def test_the_steps_of_an_estimate_are_those_of_the_run(
+    bench: Bench, split: str, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Mine:
+        """Its policies are networks, as a learned method's are."""
+
+        def fit(self, data: Rollouts, *, seed: int, progress: object = None) -> FromScratch:
+            assert data.experts is not None
+            return FromScratch(data.experts.policies.select([0]), seed=seed)
+
+    bench = replace(bench, rule=rule_of(split, bench.suite), shots=(1, 3), methods={"mine": Mine()})
+    bench.perform(Unit(EXPERT, 0), lambda _: None)  # plays the experts' own episodes once for all
+    n_episodes = []
+
+    def counted_play(policies: Any, family: Any, contexts: Any, **settings: Any) -> Played:
+        n_episodes.append(len(contexts) * settings["n_episodes"])
+        return play(policies, family, contexts, **settings)
+
+    def counted_demonstrate(experts: Experts, **settings: Any) -> Rollouts:
+        n_episodes.append(len(experts) * settings["n_episodes"])
+        return demonstrate(experts, **settings)
+
+    monkeypatch.setattr("zeroshot.bench.play", counted_play)
+    monkeypatch.setattr("zeroshot.bench.demonstrate", counted_demonstrate)
+    bench.perform(Unit(method, 0), lambda _: None)
+    costs = {"mine": Measured(seconds=1.0)}
+    found = run_estimate(bench, [Unit(method, 0)], costs, played=1.0, workers=1, transfer=False)
+    assert found.steps == sum(n_episodes) * 12
 
 
 @pytest.mark.parametrize(
@@ -89,6 +141,65 @@ def test_the_estimate_of_a_run_starts_nothing(
     assert main([*words, "--resume", "--estimate"]) == 0
     said = capsys.readouterr().out
     assert "units: 7 to do (14 are there)" in said and "recorded in this folder" in said
+
+
+def test_the_estimate_of_a_run_knows_splits_and_shots(
+    capsys: pytest.CaptureFixture[str], tiny: str, zoo: Path, user_module: str, tmp_path: Path
+) -> None:
+    """`gap` holds out 2 of 8 contexts; from-scratch is a row of its own."""
+    out = tmp_path / "out"
+    words = ["run", tiny, "--methods", f"{user_module}:Mean", "--seeds", "1", "--workers", "1"]
+    words += ["--zoo", str(zoo), "--out", str(out), "--split", "gap", "--shots", "2"]
+    assert main([*words, "--estimate"]) == 0
+    steps = 768 + 8 * 72 + (2 + 1 + 2) * (72 + 2 * 24)
+    assert f"units: 8 to do, {steps:,} environment steps" in capsys.readouterr().out
+    assert not out.exists()
+
+
+def test_units_with_shots_are_there_when_they_are_whole(
+    capsys: pytest.CaptureFixture[str],
+    suite: Suite,
+    tiny: str,
+    zoo: Path,
+    user_module: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    method = f"{user_module}:Mean"
+    run(suite, [method], seeds=1, out=tmp_path, zoo=zoo, split="gap", shots=(2,))
+    words = ["run", tiny, "--methods", method, "--seeds", "1", "--zoo", str(zoo)]
+    words += ["--out", str(tmp_path), "--split", "gap", "--shots", "2", "--estimate"]
+    assert main(words) == 0
+    assert "units: nothing to do, all 8 are there" in capsys.readouterr().out
+    rows = tmp_path / "results.jsonl"
+    lines = rows.read_text().splitlines(keepends=True)
+    rows.write_text("".join(lines[:-1]))  # of the last unit, whose rows a kill tore
+
+    def measured(bench: Bench, methods: Sequence[str]) -> dict[str, Measured]:
+        return {name: Measured(seconds=1.0) for name in methods}
+
+    monkeypatch.setattr("zeroshot.run_estimates.measure", measured)
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert f"units: 1 to do (7 are there), {72 + 2 * (72 + 2 * 24):,} environment steps" in said
+
+
+def test_the_estimate_of_a_run_refuses_what_the_run_would(
+    capsys: pytest.CaptureFixture[str], tiny: str, zoo: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "run.json").write_text('{"suite": "tiny", "split_rule": "gap", "shots": [2]}')
+    words = ["run", tiny, "--zoo", str(zoo), "--out", str(tmp_path), "--resume", "--estimate"]
+    for options, complaint in (
+        (["--split", "gap"], "was made with another `shots` ([2], now []): use another --out"),
+        (["--shots", "2"], "another `split_rule` ('gap', now 'random:0.7')"),
+        (["--split", "halves"], "`split` must be one of random"),
+        (["--shots", "-1"], "`shots` must be distinct numbers of at least 0"),
+    ):
+        assert main([*words, *options]) == 2
+        assert complaint in capsys.readouterr().err
+    (tmp_path / "run.json").write_text('{"suite": "tiny"}')  # from before there were such settings
+    assert main([*words, "--shots", "2"]) == 2
+    assert "was made with another `shots` ([], now [2])" in capsys.readouterr().err
 
 
 def test_the_estimate_of_a_build_starts_nothing(

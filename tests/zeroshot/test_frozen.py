@@ -42,6 +42,16 @@ def test_a_frozen_split_says_which_values_were_held_out() -> None:
     assert list(joint["test"]["quadrant"]) == ["any"]
 
 
+def test_smaller_sets_of_training_tasks_are_frozen_too() -> None:
+    suite = SUITES["ant-dir-macaw"]
+    content = read_splits(FROZEN / "ant-dir-macaw.json")
+    assert set(content["train"]) == {"tasks:15", "tasks:25", "tasks:35"}
+    assert content["test"]["tasks:15"] == content["test"]["tasks:45"]
+    for size in suite.train_sizes:
+        rule = rule_of(f"tasks:{size}", suite)
+        assert split_of(suite, rule, seed=4) == draw(suite, rule, seed=0)
+
+
 def test_the_file_decides_and_not_the_rule(tmp_path: Path) -> None:
     write(SPEEDS, tmp_path)
     content = json.loads((tmp_path / "cheetah-speed.json").read_text())

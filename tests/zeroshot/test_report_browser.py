@@ -1,6 +1,6 @@
 """The page in a real browser: phone and desk, light and dark, without JavaScript.
 
-Needs the package playwright and a Chromium on the path; Debian: `apt-get install chromium`.
+Needs the extra `browser` and a Chromium on the path; Debian: `apt-get install chromium`.
 """
 
 import shutil
@@ -30,7 +30,9 @@ LUMINANCE = """element => {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs pip install playwright")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="needs pip install 'param-envs[browser]'"
+    )
     path = next((found for name in NAMES if (found := shutil.which(name))), None)
     if path is None:
         pytest.skip("needs a Chromium on the path: apt-get install chromium")

@@ -1,5 +1,6 @@
 from typing import Any
 
+import numpy as np
 import pytest
 
 from param_envs import family_of
@@ -12,6 +13,8 @@ from zeroshot.splits import (
     quadrant_split,
     random_split,
     rule_of,
+    rules_for,
+    tasks_split,
 )
 from zeroshot.suites import SUITES, Suite
 
@@ -121,14 +124,18 @@ def test_every_rule_keeps_contexts_apart_and_directions_trained(name: str, rule:
         with pytest.raises(ValueError, match="`split` quadrant needs two features that vary"):
             draw(suite, rule_of(rule, suite), seed=0)
         return
+    if rule.partition(":")[0] not in rules_for(suite):
+        with pytest.raises(ValueError, match="needs training and test contexts, got 50 and 0"):
+            draw(suite, rule_of(rule, suite), seed=0)
+        return
     splits = [draw(suite, rule_of(rule, suite), seed=seed) for seed in range(3)]
     assert (splits[0] == splits[1]) == (rule != "random:0.05")
     for split in splits:
         assert not set(split.train) & set(split.test)
         assert sorted(split.train + split.test) == list(range(len(suite.contexts)))
         assert len(split.train) >= 2
-        speeds = [suite.contexts[i]["speed"] for i in split.train]
         if rule != "random:0.05" and "speed" in suite.features:
+            speeds = [suite.contexts[i]["speed"] for i in split.train]
             assert min(speeds) < 0 < max(speeds)
 
 
@@ -169,6 +176,48 @@ def test_an_angle_has_a_gap_but_no_ends() -> None:
     assert held_out(suite, gap_split(suite), "direction") == [2.0, 2.5]
     with pytest.raises(ValueError, match="needs training and test contexts, got 10 and 0"):
         extrapolation_split(suite)
+
+
+@pytest.mark.parametrize("name", ["cheetah-vel", "cheetah-vel-macaw", "ant-dir", "ant-dir-macaw"])
+def test_tasks_hold_out_the_same_five_however_many_are_learned_from(name: str) -> None:
+    suite = SUITES[name]
+    for size in suite.train_sizes:
+        split = draw(suite, rule_of(f"tasks:{size}", suite), seed=3)
+        assert split == tasks_split(suite, size)
+        assert split.test == suite.test_ids and len(split.train) == len(set(split.train)) == size
+    assert draw(suite, rule_of("tasks", suite), seed=0).train == split.train
+    assert sorted(split.train + split.test) == list(range(len(suite.contexts)))
+
+
+def test_fewer_training_tasks_are_spread_over_the_range() -> None:
+    velocities = SUITES["cheetah-vel"]
+    kept = [velocities.contexts[i]["velocity"] for i in tasks_split(velocities, 10).train]
+    assert (kept[0], kept[-1]) == (0.0, 3.0) and np.diff(kept).max() < 2 * 3.0 / 9
+    for name in ("ant-dir", "ant-dir-macaw"):
+        directions = SUITES[name]
+        train = tasks_split(directions, 15).train
+        angles = np.sort([directions.contexts[i]["direction"] for i in train])
+        apart = np.diff([*angles, angles[0] + 2 * np.pi])
+        assert apart.min() > 0.05 and apart.max() < 3 * 2 * np.pi / 15
+
+
+@pytest.mark.parametrize(
+    ("suite", "text", "message"),
+    [
+        (
+            "ant-dir",
+            "tasks:20",
+            r"one of the numbers \[15, 25, 35, 45\] of ant-dir, got 'tasks:20'",
+        ),
+        ("ant-dir", "tasks:few", r"must have one of the numbers .* got 'tasks:few'"),
+        ("cheetah-speed", "tasks", "tasks needs a suite with `test_ids`, cheetah-speed has none"),
+    ],
+)
+def test_other_numbers_of_tasks_are_refused(suite: str, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        rule_of(text, SUITES[suite])
+    with pytest.raises(ValueError, match="must have a number exactly if it is tasks, got gap:3"):
+        SplitRule(name="gap", size=3)
 
 
 def tiny(*speeds: float) -> Suite:

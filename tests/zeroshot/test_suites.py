@@ -1,8 +1,13 @@
 from typing import Any
 
+import numpy as np
 import pytest
 
+from experts import play
+from zeroshot.references import ConstantPolicies
 from zeroshot.suites import SUITES, Suite, registry, signed_steps, suite_of
+
+ANGLES = [0.7694, 2.1799, 2.9493, 3.8468, 5.2574]
 
 
 @pytest.mark.parametrize("name", SUITES)
@@ -48,6 +53,57 @@ def test_the_other_published_grids(name: str, n: int, features: tuple[str, ...])
         assert tuple(v for k, v in default.items() if k != "speed") in bodies
 
 
+@pytest.mark.parametrize(
+    ("name", "feature", "values", "held_out"),
+    [
+        ("cheetah-vel", "velocity", np.linspace(0, 3, 40), [0.1538, 0.5385, 1.1538, 1.7692, 2.0]),
+        ("cheetah-vel-macaw", "velocity", np.linspace(0.075, 3, 40), [0.225, 0.6, 1.2, 1.8, 2.025]),
+        ("ant-dir", "direction", np.linspace(0, 2 * np.pi, 50), ANGLES),
+        (
+            "ant-dir-macaw",
+            "direction",
+            2 * np.pi * np.random.RandomState(17).random_sample(52)[2:],
+            [0.2454, 1.7781, 0.9042, 3.5688, 4.1419],
+        ),
+    ],
+)
+def test_the_tasks_of_cheetah_vel_and_ant_dir(
+    name: str, feature: str, values: np.ndarray, held_out: list[float]
+) -> None:
+    suite = suite_of(name)
+    found = [context[feature] for context in suite.contexts]
+    assert found == pytest.approx(values.tolist(), abs=1e-6)
+    assert (suite.features, suite.n_steps) == ((feature,), 200)
+    assert [found[i] for i in suite.test_ids] == pytest.approx(held_out, abs=5e-5)
+    assert all(
+        context["torso" if "cheetah" in name else "leg"] == 1.0 for context in suite.contexts
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("cheetah-vel", -224.8), ("cheetah-vel-macaw", -234.2), ("ant-dir", 200.1)],
+)
+def test_doing_nothing_returns_what_it_does_in_the_environments_of_the_literature(
+    name: str, expected: float
+) -> None:
+    """On the five tasks held out; measured there with MuJoCo 3.3.0, 20 episodes a task."""
+    suite = suite_of(name)
+    contexts = [suite.contexts[i] for i in suite.test_ids]
+    idle = ConstantPolicies([0.0] * suite.family.action_size)
+    played = play(
+        idle,
+        suite.family,
+        contexts,
+        reward=suite.reward,
+        n_episodes=4,
+        seed=0,
+        n_steps=suite.n_steps,
+    )
+    assert (played.lengths == 200).all()
+    assert played.returns.mean() == pytest.approx(expected, abs=1.5)
+
+
 def test_a_grid_of_two_features_is_their_product() -> None:
     suite = _suite(grid={"speed": (-1.0, 1.0, 2.0), "torso": (0.4, 0.5)})
     assert suite.features == ("speed", "torso")
@@ -76,6 +132,11 @@ def test_the_number_held_out_is_rounded_down_without_float_noise(
         ({"train_fraction": 1.0}, r"`train_fraction` must be in \(0, 1\), got 1"),
         ({"n_episodes": 0}, "`n_episodes` must be at least 1, got 0"),
         ({"n_steps": 0}, "`n_steps` must be at least 1, got 0"),
+        ({"test_ids": (3,)}, r"`test_ids` must be ascending positions below 3, got \(3,\)"),
+        ({"test_ids": (1, 0)}, "`test_ids` must be ascending positions"),
+        ({"test_ids": (1,)}, r"`train_sizes` must ascend from at least 2 to 2, .* got \(\)"),
+        ({"test_ids": (1,), "train_sizes": (3,)}, "`train_sizes` must ascend from at least 2 to 2"),
+        ({"train_sizes": (1, 3)}, "`train_sizes` must ascend from at least 2 to 3"),
     ],
 )
 def test_a_record_that_makes_no_sense_is_refused(changes: dict[str, Any], text: str) -> None:
@@ -86,7 +147,7 @@ def test_a_record_that_makes_no_sense_is_refused(changes: dict[str, Any], text: 
 def test_names_are_unique_and_an_unknown_one_lists_those_allowed() -> None:
     with pytest.raises(ValueError, match="suite 'x' is registered twice"):
         registry((_suite(), _suite()))
-    with pytest.raises(ValueError, match=r"unknown suite 'nope', allowed are \['cheetah-speed'"):
+    with pytest.raises(ValueError, match=r"unknown suite 'nope', allowed are \['ant-dir', "):
         suite_of("nope")
 
 

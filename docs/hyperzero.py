@@ -1,0 +1,302 @@
+"""Writes what docs/hyperzero.md says about results: `python docs/hyperzero.py [FOLDER]`.
+
+With the folder of `zeroshot reproduce hyperzero`, its small files are copied to
+docs/results/hyperzero first. Everything between the page's two markers is from docs/results; what
+no file there has is called not measured.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zeroshot.published import PUBLISHED_ZERO_SHOT
+from zeroshot.reproduce.records import RESULTS as SMALL_FILES
+from zeroshot.reproduce.records import read_results
+
+ROOT = Path(__file__).parents[1]
+RESULTS = Path("docs/results")
+COPIES = RESULTS / "hyperzero"
+PAGE = Path("docs/hyperzero.md")
+BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
+
+NOT_MEASURED = "not measured"
+MOST_LISTED = 3
+"""Runs that are listed one by one; more are counted."""
+
+OWN, FIFTH = "random:0.85", "random:0.2"
+"""The suites' own splits, and those of HyPoGen's table 1."""
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """What a choice does to the numbers: one method against another in the same runs.
+
+    Attributes:
+        section: of the page, by its number.
+        choice: what differs.
+        ours: a method, or None where no method has it otherwise.
+        other: what it is compared with.
+        reward: of the suites that count, `track` or `reach`, both by default.
+    """
+
+    section: int
+    choice: str
+    ours: str | None = None
+    other: str | None = None
+    reward: str | None = None
+
+
+EFFECTS = (
+    Effect(section=1, choice="γ instead of 1 in the TD loss"),
+    Effect(
+        section=2,
+        choice="unit scale and tuned, against raw inputs, Adam at 1e-4, 332,500 updates",
+        ours="hyperzero",
+        other="hyperzero-paper",
+    ),
+    Effect(
+        section=2,
+        choice="the same for the conditioned policy",
+        ours="conditioned",
+        other="conditioned-paper",
+    ),
+    Effect(
+        section=2,
+        choice="with the TD loss, against without (figure 7)",
+        ours="hyperzero",
+        other="hyperzero-without-td",
+    ),
+    Effect(
+        section=2,
+        choice="with a value function, against policy alone (figure 7)",
+        ours="hyperzero",
+        other="hyperzero-without-value",
+    ),
+    Effect(
+        section=3,
+        choice="HyperZero, against a conditioned policy with as many parameters",
+        ours="hyperzero",
+        other="conditioned-wide",
+    ),
+    Effect(
+        section=3,
+        choice="conditioned policy with as many parameters as HyperZero, against its own size",
+        ours="conditioned-wide",
+        other="conditioned",
+    ),
+    Effect(
+        section=4,
+        choice="MAML with HyperZero's processor time, against 500 updates",
+        ours="maml",
+        other="maml-paper-500-updates",
+    ),
+    Effect(
+        section=4,
+        choice="PEARL with HyperZero's processor time, against 500 updates",
+        ours="pearl",
+        other="pearl-paper-500-updates",
+    ),
+    Effect(section=5, choice="PEARL without the label leak, against with it"),
+    Effect(
+        section=7,
+        choice="desired speed as a minimum: HyperZero, against the best expert of the direction",
+        ours="hyperzero",
+        other="best-of-direction",
+        reward="reach",
+    ),
+    Effect(
+        section=7,
+        choice="desired speed as a target: the same",
+        ours="hyperzero",
+        other="best-of-direction",
+        reward="track",
+    ),
+    Effect(
+        section=7,
+        choice="desired speed as a minimum: HyperZero, against the nearest expert",
+        ours="hyperzero",
+        other="nearest",
+        reward="reach",
+    ),
+    Effect(
+        section=7,
+        choice="desired speed as a target: the same",
+        ours="hyperzero",
+        other="nearest",
+        reward="track",
+    ),
+    Effect(section=8, choice="touch sensors that follow the finger's length"),
+)
+"""In the order of the page's sections."""
+
+
+def measured(effect: Effect, records: Sequence[Record]) -> str:
+    """What the results say about an effect, in a few words.
+
+    Args:
+        effect: of which choice.
+        records: as `read_results` gives them.
+    """
+    found = _a_suite([record for record in records if _has(effect, record)])
+    if not found:
+        return NOT_MEASURED
+    said = [_difference(effect, record) for record in found]
+    if len(found) <= MOST_LISTED:
+        return "<br>".join(
+            f"{record['suite']}, {record['split_rule']}, {len(record['seeds'])} splits: "
+            f"{_ratio(record, effect.ours)} against {_ratio(record, effect.other)}, "
+            + (
+                "no interval"
+                if low is None
+                else f"difference {value:+.3f}, 95 % interval [{low:+.3f}, {high:+.3f}]"
+            )
+            for record, (value, low, high) in zip(found, said, strict=True)
+        )
+    values = [value for value, _, _ in said]
+    better = sum(low is not None and low > 0.0 for _, low, _ in said)
+    worse = sum(high is not None and high < 0.0 for _, _, high in said)
+    return (
+        f"{len(found)} suites: difference of the ratios {np.mean(values):+.3f} on average, "
+        f"{min(values):+.3f} to {max(values):+.3f}; surely better in {better}, surely worse in "
+        f"{worse}"
+    )
+
+
+def effects_table(records: Sequence[Record]) -> str:
+    """A line an effect."""
+    lines = ["| section | choice | ratio to the experts |", "|---|---|---|"]
+    lines += [f"| {e.section} | {e.choice} | {measured(e, records)} |" for e in EFFECTS]
+    return "\n".join(lines)
+
+
+def published_table(records: Sequence[Record]) -> str:
+    """Our returns with 20 % of the contexts for training beside the published ones."""
+    methods = list(next(iter(PUBLISHED_ZERO_SHOT.values())))
+    lines = [
+        f"| suite | {' | '.join(methods)} | nearest |",
+        f"|---|{'--:|' * (len(methods) + 1)}",
+    ]
+    for suite, published in PUBLISHED_ZERO_SHOT.items():
+        found = _a_suite([r for r in records if (r["suite"], r["split_rule"]) == (suite, FIFTH)])
+        rows = found[0]["methods"] if found else {}
+        ours = {name: f"{row['return']:.0f}" for name, row in rows.items()}
+        cells = [f"{ours.get(name, '-')} ({published[name]:.1f})" for name in methods]
+        lines.append(f"| {suite} | {' | '.join([*cells, ours.get('nearest', '-')])} |")
+    return "\n".join(lines)
+
+
+def trivial_lines(records: Sequence[Record]) -> str:
+    """In which results a row that learns nothing is as good as the best learned method."""
+    known = [record for record in records if record["as_good_as_learned"] is not None]
+    said = "Rows that learn nothing, by paired intervals: "
+    if not known:
+        return f"{said}{NOT_MEASURED}."
+    equal = [record for record in known if record["as_good_as_learned"]]
+    lines = [
+        f"{said}in {len(equal)} of {len(known)} runs one of them is as good as the best learned "
+        f"method, or better{':' if equal else '.'}"
+    ]
+    lines += [
+        f"- {record['suite']}, {record['split_rule']}"
+        + ("" if record["part"] is None else f" ({record['part']})")
+        + f": {', '.join(row['row'] for row in record['as_good_as_learned'])}, against "
+        f"{record['as_good_as_learned'][0]['learned']}"
+        for record in equal
+    ]
+    return "\n".join(lines)
+
+
+def cost_line(records: Sequence[Record]) -> str:
+    """What the fits of the committed reproduction took."""
+    found = [record for record in records if record["file"].startswith(f"{COPIES.name}/")]
+    if not found:
+        return f"Cost of the fits: {NOT_MEASURED}."
+    fitted = [row["fit_seconds"] * len(r["seeds"]) for r in found for row in r["methods"].values()]
+    cores = sorted({str(record["machine"]["cores"]) for record in found})
+    return (
+        f"Cost of the fits of {len(found)} runs: {sum(fitted) / 3600:.1f} hours, one after "
+        f"another, on a machine of {' or '.join(cores)} cores."
+    )
+
+
+def copy_results(folder: Path, root: Path = ROOT) -> int:
+    """Copies the small files of a reproduction to docs/results/hyperzero; returns how many.
+
+    Raises:
+        FileNotFoundError: if the folder has none.
+    """
+    files = sorted((folder / SMALL_FILES).rglob("*.json"))
+    if not files:
+        raise FileNotFoundError(f"no results in {folder / SMALL_FILES}")
+    for file in files:
+        copy = root / COPIES / file.relative_to(folder / SMALL_FILES)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copy)
+    return len(files)
+
+
+def write(root: Path = ROOT) -> Path:
+    """Writes the generated part of the page; returns its path.
+
+    Raises:
+        ValueError: if the page lacks a marker, or a file of results is damaged.
+    """
+    path = root / PAGE
+    before, begin, rest = path.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{path} must contain {BEGIN!r} and {END!r}")
+    records = read_results(root / RESULTS)
+    parts = [
+        effects_table(records),
+        trivial_lines(records),
+        "With a fifth of the contexts for training: mean return, in brackets as published (on "
+        f"other experts). A hyphen: {NOT_MEASURED}; HyPoGen's own method is not implemented here.",
+        published_table(records),
+        cost_line(records),
+    ]
+    path.write_text("\n\n".join([before + begin, *parts, end + after]))
+    return path
+
+
+def _has(effect: Effect, record: Record) -> bool:
+    if effect.ours is None or effect.other is None:
+        return False
+    reward = "reach" if record["suite"].endswith("-reach") else "track"
+    there = {effect.ours, effect.other} <= set(record["methods"])
+    return there and effect.reward in (None, reward) and record["split_rule"] == OWN
+
+
+def _a_suite(records: Sequence[Record]) -> list[Record]:
+    """One record a suite: that with the most splits, the latest of equals."""
+    found = {}
+    for record in sorted(records, key=lambda r: (len(r["seeds"]), r["date"])):
+        found[record["suite"]] = record
+    return [found[name] for name in sorted(found)]
+
+
+def _ratio(record: Record, method: str | None) -> str:
+    return f"{record['methods'][method]['ratio']:.3f}"
+
+
+def _difference(effect: Effect, record: Record) -> tuple[float, float | None, float | None]:
+    pair = record["vs"].get(effect.ours, {}).get(effect.other)
+    if pair is not None:
+        return pair[0], pair[1], pair[2]
+    ours, other = (record["methods"][name]["ratio"] for name in (effect.ours, effect.other))
+    return ours - other, None, None
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        print(f"{copy_results(Path(argument))} files copied")
+    print(write())

@@ -1,0 +1,311 @@
+"""Fine-tuning by SB3's SAC: what is left of SB3 without it, and each of its parts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from stable_baselines3 import SAC
+from stable_baselines3.common.logger import configure
+
+from experts import MLPPolicies, play
+from experts.finetune import fine_tune
+from experts.finetune_sac import FineTuneConfig, FineTunedSAC, policy_of, td_term
+from experts.sb3 import training_env
+from param_envs import family_of
+from tests.experts.factories import ENV_ID, untrained
+
+FAMILY = family_of(ENV_ID)
+CONTEXT = FAMILY.context(speed=2.0)
+TINY = FineTuneConfig(
+    hidden=(8,),
+    critic_hidden=(8,),
+    batch_size=8,
+    buffer_size=200,
+    collect_steps=10,
+    critic_updates=0,
+    ramp_updates=20,
+)
+START = untrained(CONTEXT).policy
+
+
+def environment() -> Any:
+    return training_env(FAMILY, CONTEXT, "track", 1, 20)[0]
+
+
+def made(config: FineTuneConfig = TINY, start: MLPPolicies | None = START) -> FineTunedSAC:
+    return FineTunedSAC(environment(), config, start=start, seed=0)
+
+
+def filled(config: FineTuneConfig = TINY, start: MLPPolicies | None = START) -> FineTunedSAC:
+    """A model with random transitions, some of them terminal, ready for `train`."""
+    model = made(config, start)
+    model.set_logger(configure(None, []))
+    rng = np.random.default_rng(0)
+    for i in range(50):
+        model.replay_buffer.add(
+            rng.normal(size=(1, FAMILY.observation_size)),
+            rng.normal(size=(1, FAMILY.observation_size)),
+            rng.uniform(-1, 1, (1, FAMILY.action_size)),
+            rng.normal(size=1),
+            np.array([i % 3 == 0]),
+            [{}],
+        )
+    return model
+
+
+def state(module: torch.nn.Module) -> list[np.ndarray]:
+    return [tensor.detach().numpy().copy() for tensor in module.state_dict().values()]
+
+
+def test_plain_and_from_random_weights_it_is_sb3s_sac_exactly() -> None:
+    config = replace(TINY, critic_updates=5).plain()
+    ours = made(config, start=None)
+    ours.learn(40)
+    theirs = SAC(
+        "MlpPolicy",
+        environment(),
+        buffer_size=200,
+        learning_starts=10,
+        batch_size=8,
+        policy_kwargs={"net_arch": [8]},
+        seed=0,
+        device="cpu",
+    )
+    theirs.learn(40)
+    assert theirs._n_updates == ours.updates_done == 30
+    for a, b in zip(state(ours.policy), state(theirs.policy), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert ours.log_ent_coef is not None and theirs.log_ent_coef is not None
+    assert ours.log_ent_coef.item() == theirs.log_ent_coef.item() != 0.0
+
+
+@pytest.mark.parametrize("change", [{"td_weight": 10.0}, {"start_rate": 1e-5}])
+def test_the_td_term_and_the_ramp_change_the_policy_and_not_the_first_critic(change: dict) -> None:
+    critics, actors = [], []
+    for config in (TINY.plain(), replace(TINY.plain(), **change)):
+        model = filled(config, None)  # seeds SB3's global generators
+        model.train(1, 8)
+        critics.append(state(model.critic))
+        model.train(1, 8)  # Adam's first step knows only signs
+        actors.append(state(model.actor))
+    for a, b in zip(*critics, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert all((a != b).any() for a, b in zip(*actors, strict=True))
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_before_the_first_update_it_acts_as_the_given_policy(activation: Any) -> None:
+    assert START.mean is not None and START.scale is not None
+    start = replace(START, activation=activation)
+    model = made(start=start)
+    observations = np.random.default_rng(0).normal(0, 3, (64, FAMILY.observation_size))
+    actions = start.act(observations[None])[0]
+    predicted, _ = model.predict(observations, deterministic=True)
+    np.testing.assert_allclose(predicted, actions, atol=2e-6)
+    np.testing.assert_allclose(policy_of(model).act(observations[None])[0], actions, atol=2e-6)
+    _, log_std, _ = model.actor.get_action_dist_params(torch.as_tensor(observations).float())
+    np.testing.assert_allclose(log_std.detach().numpy(), TINY.log_std, rtol=1e-6)
+
+
+def test_a_given_policy_collects_itself_and_random_weights_collect_at_random() -> None:
+    config = replace(TINY, collect_steps=60, log_std=-20.0)
+    given, random = made(config), made(config, start=None)
+    for model in (given, random):
+        model.learn(50)
+    observations = given.replay_buffer.observations[:50, 0]
+    acted = START.act(observations[None])[0]
+    np.testing.assert_allclose(given.replay_buffer.actions[:50, 0], acted, atol=1e-5)
+    assert given.updates_done == 0
+    assert abs(random.replay_buffer.actions[:50]).mean() == pytest.approx(0.5, abs=0.1)
+
+
+def test_the_warm_up_changes_critics_alone() -> None:
+    model = filled(replace(TINY, critic_updates=3, entropy_weight=0.25))
+    actor, critic = state(model.actor), state(model.critic)
+    model.train(3, 8)
+    assert model.log_ent_coef is not None
+    for a, b in zip(actor, state(model.actor), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert model.log_ent_coef.exp().item() == pytest.approx(0.25)
+    assert all((a != b).any() for a, b in zip(critic, state(model.critic), strict=True))
+    model.train(1, 8)
+    assert all((a != b).any() for a, b in zip(actor, state(model.actor), strict=True))
+    assert model.log_ent_coef.exp().item() != pytest.approx(0.25, rel=1e-5)
+
+
+@pytest.mark.parametrize(("ramp", "middle"), [("linear", 1.515e-4), ("log", 3e-5)])
+def test_the_ramp_begins_after_the_warm_up_and_reaches_both_ends(ramp: Any, middle: float) -> None:
+    model = filled(replace(TINY, ramp=ramp, ramp_updates=4, critic_updates=2))
+    rates = []
+    for _ in range(9):
+        model.train(1, 8)
+        rates.append(model.actor.optimizer.param_groups[0]["lr"])
+    assert rates[:3] == pytest.approx([3e-6] * 3, rel=1e-12)
+    assert rates[4] == pytest.approx(middle)
+    assert rates[6:] == [3e-4] * 3
+    assert rates == sorted(rates)
+    assert model.critic.optimizer.param_groups[0]["lr"] == TINY.critic_rate
+
+
+def test_without_a_ramp_the_rate_is_its_end_from_the_start() -> None:
+    assert made(replace(TINY, ramp_updates=0)).policy_rate == TINY.end_rate
+
+
+def test_td_term_on_numbers_worked_out_by_hand() -> None:
+    # δ: 1 + 0.5 * 4 - 2 = 1; 1 - 4 = -3 (ended); 0 + 0.5 * (-2) - 1 = -2
+    terms = {
+        only: td_term(
+            torch.tensor([2.0, 4.0, 1.0]),
+            torch.tensor([1.0, 1.0, 0.0]),
+            torch.tensor([0.0, 1.0, 0.0]),
+            torch.tensor([4.0, 100.0, -2.0]),
+            discount=0.5,
+            overestimated_only=only,
+        ).item()
+        for only in (False, True)
+    }
+    assert terms == {False: pytest.approx(0.5 * 14 / 3), True: pytest.approx(0.5 * 13 / 3)}
+
+
+def test_only_where_a_value_is_overestimated_does_the_td_term_raise_the_next_one() -> None:
+    for value, next_one_rises in ((5.0, True), (-5.0, False)):
+        ahead = torch.tensor([1.0], requires_grad=True)
+        zero = torch.zeros(1)
+        numbers = {"discount": 0.9, "overestimated_only": False}
+        td_term(torch.tensor([value]), zero, zero, ahead, **numbers).backward()
+        assert ahead.grad is not None and (ahead.grad.item() < 0.0) == next_one_rises
+
+
+@pytest.mark.parametrize("only", [False, True])
+def test_the_td_terms_gradient_of_linear_networks_is_the_one_worked_out_by_hand(only: bool) -> None:
+    rng = np.random.default_rng(1)
+    start = MLPPolicies(
+        (rng.normal(0, 0.2, (1, FAMILY.observation_size, FAMILY.action_size)).astype(np.float32),),
+        (rng.normal(0, 0.2, (1, FAMILY.action_size)).astype(np.float32),),
+    )
+    weight = 10.0
+    config = replace(
+        TINY,
+        critic_hidden=(),
+        log_std=-20.0,
+        entropy_weight=1e-9,
+        td_overestimated_only=only,
+        batch_size=32,
+    )
+    gradients = []
+    for td_weight in (0.0, weight):
+        model = filled(replace(config, td_weight=td_weight), start)
+        target = [a.astype(np.float64) for a in state(model.critic_target)]
+        model.train(1, 32)
+        assert model.actor.mu.bias.grad is not None
+        gradients.append(model.actor.mu.bias.grad.numpy().copy())
+    batch = model.replay_buffer.last
+    s, a, r, d, following = (
+        np.asarray(x, dtype=np.float64)
+        for x in (
+            batch.observations,
+            batch.actions,
+            batch.rewards[:, 0],
+            batch.dones[:, 0],
+            batch.next_observations,
+        )
+    )
+    action = np.tanh(following @ start.weights[0][0] + start.biases[0][0])
+    # Q_i is linear: rows of (weight (1, sizes), bias (1,)) of each critic.
+    ahead = np.stack(
+        [np.hstack([following, action]) @ target[i][0] + target[i + 1][0] for i in (0, 2)]
+    )
+    critic = [x.astype(np.float64) for x in state(model.critic)]
+    now = np.min([np.hstack([s, a]) @ critic[i][0] + critic[i + 1][0] for i in (0, 2)], axis=0)
+    delta = r + 0.99 * (1 - d) * ahead.min(axis=0) - now
+    assert (delta > 0.0).any() and (delta < 0.0).any()
+    if only:
+        delta = np.minimum(delta, 0.0)
+    chosen = np.where(ahead[0] < ahead[1], 0, 2)
+    slope = np.stack([target[i][0, FAMILY.observation_size :] for i in chosen])
+    expected = weight * np.mean(
+        (delta * 0.99 * (1 - d))[:, None] * slope * (1.0 - action**2), axis=0
+    )
+    np.testing.assert_allclose(gradients[1] - gradients[0], expected, rtol=1e-3, atol=1e-5)
+    assert abs(expected).max() > 0.01
+
+
+def test_a_curve_has_the_start_and_the_end_and_evaluations_do_not_disturb_training() -> None:
+    options: dict[str, Any] = {
+        "reward": "track",
+        "n_steps": 25,
+        "seed": 3,
+        "config": TINY,
+        "n_episodes": 2,
+        "evaluation_seed": 7,
+        "episode_steps": 15,
+    }
+    told: list[int] = []
+    curve = fine_tune(START, FAMILY, CONTEXT, every=10, on_steps=told.append, **options)
+    assert curve.steps.tolist() == [0, 10, 20, 25] and curve.returns.shape == (4, 2)
+    assert told == list(range(1, 26))
+
+    def played(policy: MLPPolicies) -> np.ndarray:
+        return play(
+            policy, FAMILY, [CONTEXT], reward="track", n_episodes=2, seed=7, n_steps=15
+        ).returns[0]
+
+    np.testing.assert_allclose(curve.returns[0], played(START), rtol=1e-4)
+    np.testing.assert_array_equal(curve.returns[-1], played(curve.policy))
+    rarely = fine_tune(START, FAMILY, CONTEXT, every=100, **options)
+    assert rarely.steps.tolist() == [0, 25]
+    np.testing.assert_array_equal(rarely.returns, curve.returns[[0, -1]])
+    other = fine_tune(START, FAMILY, CONTEXT, every=100, **{**options, "seed": 4})
+    assert (other.returns[0] == curve.returns[0]).all() and (
+        other.returns[-1] != curve.returns[-1]
+    ).any()
+
+
+def test_the_default_noise_has_the_entropy_that_sac_aims_at() -> None:
+    entropy = 0.5 * np.log(2 * np.pi * np.e) + FineTuneConfig().log_std
+    assert entropy == pytest.approx(made().target_entropy / FAMILY.action_size, abs=0.01)
+
+
+def test_the_papers_preset_has_the_papers_rates_and_no_condition() -> None:
+    paper = FineTuneConfig.paper()
+    assert (paper.start_rate, paper.end_rate) == (3e-6, 3e-4)
+    assert not paper.td_overestimated_only and paper.critic_updates == 0 and paper.td_weight > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"td_weight": -1.0}, "`td_weight` must be at least 0, got -1.0"),
+        ({"start_rate": 0.0}, "`start_rate` must be in (0, 1], got 0.0"),
+        ({"ramp": "cubic"}, "`ramp` must be one of ('linear', 'log'), got 'cubic'"),
+        ({"ramp_updates": -1}, "`ramp_updates` must be at least 0, got -1"),
+        ({"critic_updates": -1}, "`critic_updates` must be at least 0, got -1"),
+        ({"log_std": 3.0}, "`log_std` must be in [-20, 2], got 3.0"),
+        ({"entropy_weight": 0.0}, "`entropy_weight` must be above 0, got 0.0"),
+        ({"discount": 1.0}, "`discount` must be in (0, 1), got 1.0"),
+        ({"hidden": (8, 0)}, "`hidden` must be widths of at least 1, got (8, 0)"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1, got 0"),
+        ({"activation": "elu"}, "`activation` must be one of ('tanh', 'relu'), got 'elu'"),
+    ],
+)
+def test_a_config_names_what_makes_no_sense(change: dict, text: str) -> None:
+    with pytest.raises(ValueError) as error:
+        replace(TINY, **change)
+    assert str(error.value) == text
+
+
+def test_errors_of_starts_and_numbers() -> None:
+    two = MLPPolicies.stack([START, START])
+    with pytest.raises(ValueError, match="`start` must be one policy, got 2"):
+        made(start=two)
+    other = MLPPolicies((np.zeros((1, 3, 2), np.float32),), (np.zeros((1, 2), np.float32),))
+    with pytest.raises(ValueError, match="`start` must map 17 numbers to 6, it maps 3 to 2"):
+        made(start=other)
+    for name in ("n_steps", "every", "n_episodes"):
+        numbers = {"n_steps": 1, name: 0}
+        with pytest.raises(ValueError, match=f"`{name}` must be at least 1, got 0"):
+            fine_tune(START, FAMILY, CONTEXT, reward="track", seed=0, **numbers)

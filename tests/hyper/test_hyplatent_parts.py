@@ -1,0 +1,124 @@
+"""Losses of HypLatent on numbers worked out by hand, and its networks and scalings one by one."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from hyper.hyplatent_codec import Codec, PolicyBank, scaling_of
+from hyper.hyplatent_networks import Autoencoder, Discriminator, Generator
+from hyper.hyplatent_training import (
+    auxiliary_loss,
+    discriminator_loss,
+    generator_loss,
+    reconstruction_loss,
+)
+
+
+def draws() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def test_reconstruction_is_a_mean_over_policies_and_entries() -> None:
+    found, wanted = torch.tensor([[1.0, 2.0], [0.0, 0.0]]), torch.tensor([[0.0, 0.0], [0.0, 4.0]])
+    assert float(reconstruction_loss(found, wanted)) == (1 + 4 + 0 + 16) / 4
+    assert float(auxiliary_loss(found, wanted)) == (1 + 4 + 0 + 16) / 4
+
+
+def test_the_discriminator_s_loss_is_equation_3() -> None:
+    real, generated = torch.tensor([0.0, math.log(3.0)]), torch.tensor([0.0, -math.log(3.0)])
+    # F is 1/2 and 3/4 on real ones, 1/2 and 1/4 on generated ones.
+    expected = -(math.log(1 / 2) + math.log(3 / 4)) / 2 - (math.log(1 / 2) + math.log(3 / 4)) / 2
+    assert float(discriminator_loss(real, generated)) == pytest.approx(expected)
+    labels = (torch.tensor([0.9, 0.9]), torch.tensor([0.1, 0.1]))
+    half = -(0.9 * math.log(1 / 2) + 0.1 * math.log(1 / 2))
+    other = -(0.9 * math.log(3 / 4) + 0.1 * math.log(1 / 4))
+    assert float(discriminator_loss(real, generated, labels)) == pytest.approx(half + other)
+
+
+def test_the_generator_s_loss_is_equation_2_s_or_does_not_saturate() -> None:
+    logits = torch.tensor([math.log(3.0), -math.log(3.0)])
+    saturating = generator_loss(logits, saturating=True)
+    assert float(saturating) == pytest.approx((math.log(1 / 4) + math.log(3 / 4)) / 2)
+    other = generator_loss(logits, saturating=False)
+    assert float(other) == pytest.approx(-(math.log(3 / 4) + math.log(1 / 4)) / 2)
+    lost = torch.tensor([-20.0], requires_grad=True)
+    for is_saturating, size in ((True, 0.0), (False, 1.0)):
+        (slope,) = torch.autograd.grad(generator_loss(lost, saturating=is_saturating), lost)
+        assert abs(float(slope)) == pytest.approx(size, abs=1e-6), "where F is sure"
+
+
+def test_each_task_is_drawn_alike_however_many_policies_it_has() -> None:
+    vectors = [np.full((n, 1), i, np.float16) for i, n in enumerate((1, 3, 96))]
+    bank = PolicyBank(vectors, [np.array([float(i)]) for i in range(3)])
+    ids = bank.draw(3000, draws())
+    assert set(ids.tolist()) == set(range(100)), "every policy is drawn"
+    counts = torch.bincount(bank.rows[ids, 0].long())
+    assert all(abs(int(count) - 1000) < 120 for count in counts)
+    np.testing.assert_array_equal(bank.conditions[ids], bank.rows[ids])
+
+
+@pytest.mark.parametrize(
+    ("conditions", "text"),
+    [
+        ([np.zeros(1)], "`conditions` must be one or more, one for each task, got 1 for 2"),
+        ([np.zeros(1), np.zeros((2, 1))], "or one for each of its 3 policies, got 2"),
+    ],
+)
+def test_conditions_that_do_not_fit_are_refused(conditions: list[np.ndarray], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        PolicyBank([np.zeros((3, 2), np.float32)] * 2, conditions)
+
+
+def test_scaling_by_tensors_or_limits() -> None:
+    rows = torch.tensor([[0.0, 10.0, 5.0], [2.0, 16.0, 5.0]])
+    tensors = scaling_of(rows, [2, 1], "tensors")
+    assert tensors.offset.tolist() == [1.0, 13.0, 5.0]
+    deviation = math.sqrt((1.0 + 9.0) / 2)
+    np.testing.assert_allclose(tensors.unit, [deviation, deviation, 1.0], rtol=1e-6)
+    limits = scaling_of(rows, [2, 1], "limits")
+    assert limits(rows).tolist() == [[-1.0, -1.0, 0.0], [1.0, 1.0, 0.0]]
+    for scaling in (tensors, limits):
+        torch.testing.assert_close(scaling.undone(scaling(rows)), rows)
+
+
+def test_a_codec_undoes_what_it_does() -> None:
+    rows = torch.randn(20, 6, generator=draws())
+    autoencoder = Autoencoder([3, 3], 3, generator=draws())
+    scaling = scaling_of(rows, [6], "tensors")
+    for index in range(2):  # square maps have inverses
+        inverse = torch.linalg.inv(autoencoder.encoders[index].detach())
+        autoencoder.decoders[index].data.copy_(inverse)
+    codec = Codec(scaling, autoencoder)
+    codec.code_scaling = scaling_of(autoencoder.encode(scaling(rows)).detach(), [3, 3], "limits")
+    codes = codec.encode(rows)
+    assert codes.shape == (20, codec.size) == (20, 6)
+    torch.testing.assert_close(codes.abs().amax(dim=0), torch.ones(6))
+    torch.testing.assert_close(codec.decode(codes), rows, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(codec.scaled_parameters(codes), scaling(rows), atol=1e-4, rtol=1e-4)
+
+
+def test_networks_have_the_sizes_asked_for_and_draw_from_their_generator() -> None:
+    sizes = {"widths": (16, 8, 4), "dropout": 0.5}
+    state = torch.random.get_rng_state()
+    first, again = (Generator(2, 3, 10, **sizes, generator=draws()) for _ in range(2))
+    judge = Discriminator(10, 2, widths=(8, 4), generator=draws())
+    told, noise = torch.randn(5, 2, generator=draws()), torch.randn(5, 3, generator=draws())
+    out = first(told, noise)
+    assert out.shape == (5, 10)
+    torch.testing.assert_close(again(told, noise), out)
+    assert (first(told, noise, draws()) != out).any(), "units are left out"
+    logits, conditions = judge(out)
+    assert logits.shape == (5,) and conditions.shape == (5, 2)
+    assert torch.equal(torch.random.get_rng_state(), state), "no global generator is drawn from"
+
+
+def test_the_way_down_is_added_to_the_way_up() -> None:
+    network = Generator(1, 0, 4, widths=(4, 2), dropout=0.0, generator=draws())
+    for block in (*network.down, *network.up):
+        torch.nn.init.zeros_(block.norm.weight)  # blocks put out nothing
+    told = torch.randn(3, 1, generator=draws())
+    torch.testing.assert_close(network(told, told[:, :0]), network.last(network.first(told)))

@@ -1,0 +1,270 @@
+"""The pages written from committed results: docs/leaderboard.md and docs/hyperzero.md."""
+
+import importlib.util
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from zeroshot.reproduce.hyperzero import HYPERZERO
+from zeroshot.reproduce.records import read_results
+
+ROOT = Path(__file__).parents[2]
+
+
+def script(name: str) -> ModuleType:
+    path = ROOT / "docs" / f"{name}.py"
+    specification = importlib.util.spec_from_file_location(f"docs_{name}", path)
+    assert specification is not None and specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[module.__name__] = module  # where dataclasses look for it
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def leaderboard() -> ModuleType:
+    return script("leaderboard")
+
+
+@pytest.fixture(scope="module")
+def hyperzero() -> ModuleType:
+    return script("hyperzero")
+
+
+def record(suite: str, methods: dict[str, float], **changes: Any) -> dict[str, Any]:
+    """A small file of results, with the ratios of methods; returns are 1000 times those."""
+    trivial = ("expert", "nearest", "best-single", "best-of-direction")
+    return {
+        "suite": suite,
+        "suite_version": 1,
+        "split_rule": "random:0.85",
+        "n_test": 6,
+        "episodes": 10,
+        "seeds": [0, 1],
+        "complete": True,
+        "methods": {
+            name: {
+                "kind": "reference" if name in trivial else "method",
+                "return": 1000.0 * ratio,
+                "ratio": ratio,
+                "score": ratio,
+                "ci": [ratio - 0.1, ratio + 0.1],
+                "fit_seconds": 1800.0 if name not in trivial else 0.0,
+            }
+            for name, ratio in methods.items()
+        },
+        "vs": {},
+        "as_good_as_learned": [],
+        "experts": "e1",
+        "part": "main",
+        "commit": "0123456789abcdef",
+        "date": "2026-01-02T03:04:05",
+        "machine": {"cores": 2},
+        "versions": {"mujoco": "4.0.0"},
+        **changes,
+    }
+
+
+def save(found: dict[str, Any], root: Path, name: str) -> Path:
+    path = root / "docs" / "results" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found))
+    return path
+
+
+# ------------------------------------------------------------------------------- leaderboard
+
+
+def test_the_committed_leaderboard_is_what_the_script_writes(leaderboard: ModuleType) -> None:
+    expected = leaderboard.page(read_results(ROOT / leaderboard.RESULTS))
+    assert (ROOT / leaderboard.PAGE).read_text() == expected, "run `python docs/leaderboard.py`"
+
+
+def test_the_committed_leaderboard_has_every_file_of_results(leaderboard: ModuleType) -> None:
+    text = (ROOT / leaderboard.PAGE).read_text()
+    found = read_results(ROOT / leaderboard.RESULTS)
+    assert found
+    for one in found:
+        assert f"{one['suite']} v{one['suite_version']}, {one['split_rule']}" in text
+
+
+def test_files_of_the_same_suite_split_and_experts_are_one_section(
+    leaderboard: ModuleType, tmp_path: Path
+) -> None:
+    few = record("cheetah-speed", {"expert": 1.0, "mine": 0.5, "nearest": 0.8})
+    more = record("cheetah-speed", {"expert": 1.0, "mine": 0.9, "theirs": 0.4}, seeds=[0, 1, 2])
+    other = record("cheetah-speed", {"expert": 1.0, "mine": 0.3}, experts="e2")
+    save(few, tmp_path, "few.json")
+    save(more, tmp_path, "deep/more.json")
+    save(other, tmp_path, "other.json")
+    save({"suite": "cheetah-speed", "regret": 1.0}, tmp_path, "audits/cheetah-speed.json")
+    text = leaderboard.write(tmp_path).read_text()
+    one, another = text.split("\n## ")[1:]
+    assert one.startswith("cheetah-speed v1, random:0.85, experts e1")
+    assert another.startswith("cheetah-speed v1, random:0.85, experts e2")
+    rows = [line for line in one.splitlines() if line.startswith("| *")]
+    names = [re.sub(r"[|* ]+(\S+?)\*+ .*", r"\1", line) for line in rows]
+    assert names == ["expert", "mine", "nearest", "theirs"], "by their scores"
+    (mine,) = [line for line in rows if "**mine**" in line]
+    assert (
+        "| 900.0 | 0.900 | 0.90 | [0.80, 1.00] | 3 | 1800 s | [more](results/deep/more.json)"
+        in mine
+    )
+    (nearest,) = [line for line in rows if "nearest" in line]
+    assert "| 800.0 |" in nearest and "[few](results/few.json)" in nearest
+    assert "cheetah-speed-v1-random085-experts-e1" in text
+
+
+def test_the_overview_says_where_learning_does_not_pay(
+    leaderboard: ModuleType, tmp_path: Path
+) -> None:
+    ratios = {"expert": 1.0, "mine": 0.9, "nearest": 0.8, "interpolation": 0.89}
+    pairs = {"mine": {"nearest": [0.1, 0.05, 0.15], "interpolation": [0.01, -0.05, 0.07]}}
+    save(record("cheetah-speed", ratios, vs=pairs), tmp_path, "a.json")
+    beaten = {"mine": {"nearest": [0.1, 0.05, 0.15], "interpolation": [0.01, 0.005, 0.02]}}
+    save(record("walker-speed", ratios, vs=beaten), tmp_path, "b.json")
+    save(record("finger-speed", {**ratios, "nearest": 0.95}), tmp_path, "c.json")
+    text = leaderboard.write(tmp_path).read_text()
+    said = {
+        name: next(line for line in text.splitlines() if line.startswith(f"| [{name}"))
+        for name in ("cheetah-speed", "walker-speed", "finger-speed")
+    }
+    assert (
+        "| mine | 0.900 | interpolation | 0.890 | does not surely beat interpolation |"
+        in (said["cheetah-speed"])
+    )
+    assert said["walker-speed"].endswith("| pays |")
+    assert said["finger-speed"].endswith("| does not beat nearest (no intervals recorded) |")
+
+
+def test_no_results_and_damaged_ones(leaderboard: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "docs" / "results").mkdir(parents=True)
+    assert leaderboard.NOTHING in leaderboard.write(tmp_path).read_text()
+    before = (tmp_path / leaderboard.PAGE).read_text()
+    path = save(record("cheetah-speed", {"mine": 0.9}, complete=False), tmp_path, "a.json")
+    with pytest.raises(ValueError, match=r"a\.json: the run is not complete"):
+        leaderboard.write(tmp_path)
+    path.write_text("{")
+    with pytest.raises(ValueError, match=r"a\.json: not JSON"):
+        leaderboard.write(tmp_path)
+    assert (tmp_path / leaderboard.PAGE).read_text() == before
+
+
+# --------------------------------------------------------------------------------- HyperZero
+
+
+@pytest.fixture
+def root(hyperzero: ModuleType, tmp_path: Path) -> Path:
+    """A repository without results."""
+    (tmp_path / "docs" / "results").mkdir(parents=True)
+    page = tmp_path / hyperzero.PAGE
+    page.write_text(f"above\n\n{hyperzero.BEGIN}\nold\n{hyperzero.END}\n\nbelow\n")
+    return tmp_path
+
+
+def measured(root: Path, choice: str) -> str:
+    text = (root / "docs" / "hyperzero.md").read_text()
+    (line,) = [line for line in text.splitlines() if choice in line]
+    return line.strip("| ").split(" | ")[-1]
+
+
+def test_the_committed_page_is_what_the_script_writes(
+    hyperzero: ModuleType, tmp_path: Path
+) -> None:
+    shutil.copytree(ROOT / "docs" / "results", tmp_path / "docs" / "results")
+    shutil.copyfile(ROOT / hyperzero.PAGE, tmp_path / hyperzero.PAGE)
+    written = hyperzero.write(tmp_path).read_text()
+    assert (ROOT / hyperzero.PAGE).read_text() == written, "run `python docs/hyperzero.py`"
+
+
+def test_without_results_nothing_is_measured(hyperzero: ModuleType, root: Path) -> None:
+    text = hyperzero.write(root).read_text()
+    assert text.startswith("above\n") and text.endswith("below\n") and "old" not in text
+    for effect in hyperzero.EFFECTS:
+        assert f"| {effect.choice} | not measured |" in text
+    assert "Rows that learn nothing, by paired intervals: not measured." in text
+    assert "Cost of the fits: not measured." in text
+    assert "| walker-torso-reach | - (336.7) |" in text
+    hyperzero.write(root)
+    assert (root / hyperzero.PAGE).read_text() == text, "writing again changes nothing"
+
+
+def test_effects_are_differences_in_the_same_runs(hyperzero: ModuleType, root: Path) -> None:
+    ratios = {"hyperzero": 0.9, "hyperzero-without-td": 0.85, "nearest": 0.95}
+    pairs = {"hyperzero": {"hyperzero-without-td": [0.05, 0.01, 0.09]}}
+    save(record("cheetah-speed", ratios, vs=pairs), root, "a.json")
+    save(record("cheetah-speed", {**ratios, "hyperzero": 0.1}, seeds=[0]), root, "fewer.json")
+    save(record("cheetah-speed", ratios, split_rule="gap"), root, "gap.json")
+    hyperzero.write(root)
+    assert measured(root, "without (figure 7)") == (
+        "cheetah-speed, random:0.85, 2 splits: 0.900 against 0.850, difference +0.050, 95 % "
+        "interval [+0.010, +0.090]"
+    )
+    assert measured(root, "against the nearest expert") == "not measured", "that is under reach"
+    save(record("cheetah-speed-reach", ratios), root, "b.json")
+    hyperzero.write(root)
+    assert measured(root, "against the nearest expert") == (
+        "cheetah-speed-reach, random:0.85, 2 splits: 0.900 against 0.950, no interval"
+    )
+
+
+def test_many_runs_are_counted(hyperzero: ModuleType, root: Path) -> None:
+    for i, suite in enumerate(("cheetah-speed", "cheetah-torso", "finger-speed", "finger-length")):
+        low = 0.1 * i - 0.15  # -0.15, -0.05, 0.05, 0.15
+        pairs = {"hyperzero": {"hyperzero-without-td": [low + 0.04, low, low + 0.08]}}
+        ratios = {"hyperzero": 0.9, "hyperzero-without-td": 0.86 - low}
+        save(record(suite, ratios, vs=pairs), root, f"{suite}.json")
+    hyperzero.write(root)
+    assert measured(root, "without (figure 7)") == (
+        "4 suites: difference of the ratios +0.040 on average, -0.110 to +0.190; surely better in "
+        "2, surely worse in 1"
+    )
+
+
+def test_results_of_a_reproduction_are_copied(hyperzero: ModuleType, root: Path) -> None:
+    folder = root / "made"
+    one = record(
+        "walker-torso-reach",
+        {"hyperzero": 0.7, "nearest": 0.8},
+        split_rule="random:0.2",
+        part="fifth",
+        as_good_as_learned=[
+            {"row": "nearest", "learned": "hyperzero", "difference": -0.1, "ci": [-0.2, -0.05]}
+        ],
+    )
+    path = folder / "results" / "fifth" / "walker-torso-reach-random-0.2.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(one))
+    assert hyperzero.copy_results(folder, root) == 1
+    assert (root / "docs/results/hyperzero/fifth/walker-torso-reach-random-0.2.json").exists()
+    text = hyperzero.write(root).read_text()
+    (row,) = [line for line in text.splitlines() if line.startswith("| walker-torso-reach |")]
+    assert "| 700 (642.2) |" in row and row.endswith("| 800 |")
+    assert "in 1 of 1 runs one of them is as good as the best learned method, or better:" in text
+    assert "- walker-torso-reach, random:0.2 (fifth): nearest, against hyperzero" in text
+    assert "Cost of the fits of 1 runs: 1.0 hours" in text, "two seeds of half an hour"
+    with pytest.raises(FileNotFoundError, match="no results in"):
+        hyperzero.copy_results(root / "nowhere", root)
+
+
+def test_a_page_without_markers_is_refused(hyperzero: ModuleType, root: Path) -> None:
+    (root / hyperzero.PAGE).write_text("no markers")
+    with pytest.raises(ValueError, match="must contain"):
+        hyperzero.write(root)
+
+
+def test_effects_name_methods_and_sections_that_there_are(hyperzero: ModuleType) -> None:
+    text = (ROOT / hyperzero.PAGE).read_text()
+    asked = {name for run in HYPERZERO.presets["paper"].runs for name in run.methods}
+    asked |= {"nearest", "best-of-direction"}
+    for effect in hyperzero.EFFECTS:
+        assert {effect.ours, effect.other} <= asked | {None}, "the plan would never measure it"
+        assert re.search(rf"^{effect.section}\. \*\*", text, re.MULTILINE)
+    for part in HYPERZERO.parts:
+        assert f"| `{part.name}` |" in text

@@ -1,0 +1,117 @@
+"""The picture of a fine-tuning comparison: return against environment steps, a panel a context."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from zeroshot.figures import METHOD_COLOURS, REFERENCE_STYLES, save_figure
+from zeroshot.finetune_results import Record, read_records
+from zeroshot.finetune_starts import NEAREST, SCRATCH
+from zeroshot.finetune_statistics import NEAR_EXPERT, expert_target
+from zeroshot.references import EXPERT
+from zeroshot.statistics import mean_interval
+
+RETURN_VERSUS_STEPS = "return-versus-steps.png"
+MOST_COLUMNS = 3
+
+START_STYLES = {
+    SCRATCH: {"color": "#444444", "linestyle": (0, (1, 1.2))},
+    NEAREST: REFERENCE_STYLES[NEAREST],
+}
+
+
+def return_versus_steps(records: Sequence[Record]) -> Figure:
+    """Mean return of every start against environment steps, with 95 % intervals over seeds.
+
+    An interval is a bootstrap of the seeds' means; one seed has none.
+
+    Args:
+        records: of one suite's runs, all evaluated after the same steps.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if not records:
+        raise ValueError("`records` must hold at least one run, got none")
+    contexts = list(dict.fromkeys(record["context"] for record in records))
+    contexts.sort(
+        key=lambda name: [list(r["values"].values()) for r in records if r["context"] == name]
+    )
+    starts = sorted(
+        {record["start"] for record in records},
+        key=lambda start: (start not in START_STYLES, start),
+    )
+    n_columns = min(MOST_COLUMNS, len(contexts))
+    n_rows = -(-len(contexts) // n_columns)
+    figure = Figure(
+        figsize=(4.6 * n_columns + 0.4, 3.4 * n_rows + 0.8), dpi=150, layout="constrained"
+    )
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(n_rows, n_columns, sharex=True, squeeze=False).ravel()
+    for panel in panels[len(contexts) :]:
+        panel.remove()
+    for panel, context in zip(panels, contexts, strict=False):
+        _panel(panel, [r for r in records if r["context"] == context], starts)
+        panel.set_title(context.replace("_", ", "), fontsize=10)
+    seeds = len({record["seed"] for record in records})
+    figure.suptitle(
+        f"{records[0]['suite']}: fine-tuning in held-out contexts, "
+        f"{seeds} seed{'s' if seeds != 1 else ''}",
+        fontsize=12,
+    )
+    figure.supxlabel("environment steps", fontsize=10)
+    figure.supylabel("return of an episode", fontsize=10)
+    labelled = {
+        label: handle
+        for panel in panels[: len(contexts)]
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        labelled.values(), labelled.keys(), loc="outside lower center", ncols=5, frameon=False
+    )
+    return figure
+
+
+def _panel(axes: Axes, records: Sequence[Record], starts: Sequence[str]) -> None:
+    rng = np.random.default_rng(0)
+    expert = float(np.mean([record["expert_return"] for record in records]))
+    axes.axhline(expert, color="black", linewidth=1.2, label=EXPERT, zorder=1)
+    axes.axhline(
+        float(expert_target(expert)),
+        color="black",
+        linewidth=0.8,
+        linestyle=(0, (2, 3)),
+        label=f"{NEAR_EXPERT:.0%} of it",
+        zorder=1,
+    )
+    learned = [start for start in starts if start not in START_STYLES]
+    for start in starts:
+        mine = [record for record in records if record["start"] == start]
+        if not mine:
+            continue
+        style = START_STYLES.get(start) or {
+            "color": METHOD_COLOURS[learned.index(start) % len(METHOD_COLOURS)]
+        }
+        steps = np.array(mine[0]["steps"])
+        returns = np.array([np.mean(record["returns"], axis=1) for record in mine])
+        axes.plot(steps, returns.mean(axis=0), linewidth=1.5, label=start, zorder=3, **style)
+        if len(mine) > 1:
+            ends = np.array([mean_interval(point, rng) for point in returns.T])
+            axes.fill_between(
+                steps, *ends.T, color=style["color"], alpha=0.18, linewidth=0, zorder=2
+            )
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def write_finetuning_figure(out: Path) -> Path:
+    """Writes the figure of the runs in `out`; returns its path."""
+    path = out / RETURN_VERSUS_STEPS
+    save_figure(return_versus_steps(read_records(out)), path)
+    return path

@@ -1,0 +1,236 @@
+"""What the rest of a plan will take: each method is fitted for some seconds once a family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from experts import Experts
+from experts.engines import Engine
+from zeroshot.bench import Bench, method_named
+from zeroshot.estimates import clock, say
+from zeroshot.fewshot import checked_shots
+from zeroshot.leaderboard import print_table
+from zeroshot.methods import config_of
+from zeroshot.references import EXPERT
+from zeroshot.reproduce.execution import known_transfer, outcomes, units_left, zoos
+from zeroshot.reproduce.plan import PlannedRun, Preset
+from zeroshot.results import Unit
+from zeroshot.run import MOST_WORKERS, default_workers, threads_each
+from zeroshot.run_estimates import CLONING, Measured, measure, run_estimate
+from zeroshot.splits import rule_of
+from zeroshot.suites import suite_of
+
+SECONDS = 2.0
+"""How long a method is fitted, once a family."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """What is left of one run.
+
+    Attributes:
+        work: the run.
+        pieces: units to do.
+        core_seconds: over all cores.
+        wall_seconds: of the run.
+    """
+
+    work: PlannedRun
+    pieces: int
+    core_seconds: float
+    wall_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FamilyCosts:
+    """What was measured on one run of a family.
+
+    Attributes:
+        bench: of that run.
+        methods: what a fit took, by method.
+        played: seconds that the zero-shot test episodes of a unit took.
+        cloning: seconds that cloning took a demonstrated episode of every test context; 0 if no
+            run of the family has shots.
+    """
+
+    bench: Bench
+    methods: Mapping[str, Measured]
+    played: float
+    cloning: float
+
+
+def print_plan_estimate(
+    preset: Preset,
+    out: Path,
+    *,
+    workers: int,
+    engine: Engine | None,
+    console: Console,
+    seconds: float = SECONDS,
+) -> int:
+    """Prints what is to do, core-hours and wall time a part; returns the exit code.
+
+    A method is fitted for some seconds on the first run of each family that needs it. Its time on
+    others is taken to grow with the training contexts that its minibatches have. Films are not
+    counted.
+
+    Args:
+        preset: the runs.
+        out: folder of everything; what is finished there is not counted.
+        workers: units at once, 0 to choose.
+        engine: where, None for this machine.
+        console: to print on.
+        seconds: to fit each method.
+    """
+    found = outcomes(preset, out)
+    for suite, reason in {o.work.suite: o.reason for o in found if o.state == "skipped"}.items():
+        say(console, f"skipped: {suite} ({reason})")
+    waiting = [o.work for o in found if o.state == "unfinished" and isinstance(o.work, PlannedRun)]
+    if not waiting:
+        say(console, "runs: nothing to do")
+        return 0
+    workers = workers or (engine.capacity() if engine else default_workers(MOST_WORKERS))
+    experts = {
+        name: zoo
+        for name, zoo in zoos(work.suite for work in waiting).items()
+        if not isinstance(zoo, str)
+    }
+    threads = 1 if engine else threads_each(workers)
+    benches = {work.name: _bench(work, experts[work.suite], threads) for work in waiting}
+    families = dict.fromkeys(bench.suite.env_id for bench in benches.values())
+    costs = {}
+    for family in families:
+        of_family = [w for w in waiting if benches[w.name].suite.env_id == family]
+        names = dict.fromkeys(name for work in of_family for name in work.methods)
+        say(console, f"fitting {', '.join(names)} on {of_family[0].suite} for {seconds:.0f} s each")
+        costs[family] = _measured(of_family, benches, list(names), seconds)
+    left, played = [], set()
+    for work in waiting:
+        bench = benches[work.name]
+        known = known_transfer(out, bench.suite, bench.experts) is not None
+        left.append(
+            estimate_run(
+                work,
+                bench,
+                costs[bench.suite.env_id],
+                units_left(work, out, bench.experts, bench.rows_per_unit),
+                workers=workers,
+                transfer=not known and work.suite not in played,
+            )
+        )
+        played.add(work.suite)
+    _print(left, workers, console)
+    return 0
+
+
+def estimate_run(
+    work: PlannedRun,
+    bench: Bench,
+    costs: FamilyCosts,
+    units: Sequence[Unit],
+    *,
+    workers: int,
+    transfer: bool,
+) -> Left:
+    """What is left of a run, by what a run of its family took.
+
+    Args:
+        work: the run.
+        bench: of it.
+        costs: of its family.
+        units: that are left.
+        workers: units at once.
+        transfer: whether all experts are played in all contexts first.
+    """
+    if not units:
+        return Left(work=work, pieces=0, core_seconds=0.0, wall_seconds=0.0)
+    known = {}
+    for name in work.methods:
+        one = costs.methods[name]
+        share = _batch_contexts(bench, name) / _batch_contexts(costs.bench, name)
+        setup = one.setup * len(bench.experts) / len(costs.bench.experts)
+        known[name] = Measured(seconds=share * one.seconds, setup=setup)
+    found = run_estimate(
+        bench,
+        units,
+        known,
+        played=costs.played * bench.rows_per_unit / costs.bench.rows_per_unit,
+        cloning=costs.cloning * _n_test(bench) / _n_test(costs.bench),
+        workers=workers,
+        transfer=transfer,
+    )
+    return Left(
+        work=work,
+        pieces=found.pieces,
+        core_seconds=found.core_seconds,
+        wall_seconds=found.wall_seconds,
+    )
+
+
+def _bench(work: PlannedRun, experts: Experts, n_threads: int) -> Bench:
+    suite = suite_of(work.suite)
+    return Bench(
+        suite=suite,
+        experts=experts,
+        transfer=np.zeros((len(experts), len(experts))),  # only tells references whom to choose
+        methods={},
+        rule=rule_of(work.split, suite),
+        shots=checked_shots(work.shots),
+        n_threads=n_threads,
+    )
+
+
+def _measured(
+    works: Sequence[PlannedRun], benches: dict[str, Bench], names: list[str], seconds: float
+) -> FamilyCosts:
+    first = replace(benches[works[0].name], shots=())
+    cloned = [CLONING] if any(work.shots for work in works) else []
+    found = measure(first, [EXPERT, *cloned, *names], seconds=seconds)
+    return FamilyCosts(
+        bench=first,
+        methods={name: found[name] for name in names},
+        played=found[EXPERT].seconds,
+        cloning=found[CLONING].seconds if cloned else 0.0,
+    )
+
+
+def _n_test(bench: Bench) -> int:
+    return len(bench.split(0).test)
+
+
+def _batch_contexts(bench: Bench, method: str) -> int:
+    """Training contexts that a minibatch has: all, unless the config limits them."""
+    n_train = len(bench.split(0).train)
+    return min(n_train, config_of(method_named(method, {})).get("batch_tasks", n_train))
+
+
+def _print(left: Sequence[Left], workers: int, console: Console) -> None:
+    table = Table()
+    table.add_column("part")
+    for name in ("runs", "units", "core-hours", "wall time"):
+        table.add_column(name, justify="right")
+    parts = dict.fromkeys(one.work.part for one in left)
+    for name, of_part in [
+        *((part, [one for one in left if one.work.part == part]) for part in parts),
+        ("all", list(left)),
+    ]:
+        table.add_row(
+            name,
+            str(len(of_part)),
+            str(sum(one.pieces for one in of_part)),
+            f"{sum(one.core_seconds for one in of_part) / 3600:.2f}",
+            clock(sum(one.wall_seconds for one in of_part)),
+        )
+    print_table(table, console)
+    say(
+        console,
+        f"units: one method on one split; {workers} at once; measured on this machine, as busy as "
+        "it is now, on the first suite of each family",
+    )
+    say(console, "nothing was started")

@@ -1,0 +1,238 @@
+"""A plan is done run by run, each by `zeroshot.run.run`; what is finished is not done again."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from experts import Experts, zoo_path
+from experts.engines import Engine
+from experts.store import write_atomically
+from zeroshot.fewshot import FROM_SCRATCH
+from zeroshot.progress import Reporter, Silent
+from zeroshot.references import reference_names
+from zeroshot.reproduce.plan import PlannedFilm, PlannedRun, Preset
+from zeroshot.results import ROWS, SETTINGS, SUMMARY, Row, Unit, read_rows, unit_of
+from zeroshot.run import TRANSFER, experts_of, fingerprint, run
+from zeroshot.splits import rule_of
+from zeroshot.suites import Suite, suite_of
+
+RUNS = "runs"
+"""Folder of the runs' own folders."""
+
+State = Literal["finished", "unfinished", "skipped", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How far a run or a film is.
+
+    Attributes:
+        work: which.
+        state: of it; `skipped` if its suite lacks experts.
+        reason: why it was skipped or failed, empty otherwise.
+    """
+
+    work: PlannedRun | PlannedFilm
+    state: State
+    reason: str = ""
+
+
+Told = Callable[[Sequence[Outcome]], object]
+"""Is told how far everything is, whenever that changes."""
+
+
+def folder_of(work: PlannedRun, out: Path) -> Path:
+    """Where `zeroshot run` writes a run."""
+    return out / RUNS / work.name
+
+
+def film_path(work: PlannedFilm, out: Path) -> Path:
+    """The film's file."""
+    return out / f"{work.name}.mp4"
+
+
+Zoo = Experts | str
+"""A suite's experts, or why there are none."""
+
+
+def zoos(suites: Iterable[str]) -> dict[str, Zoo]:
+    """The experts of suites by name; what is missing where a zoo is not complete."""
+    found: dict[str, Zoo] = {}
+    for name in dict.fromkeys(suites):
+        suite = suite_of(name)
+        try:
+            found[name] = experts_of(suite)
+        except FileNotFoundError:
+            found[name] = "no experts are shipped"
+        except ValueError as error:
+            found[name] = str(error).removeprefix(f"{zoo_path(suite.zoo)}: ")
+    return found
+
+
+def outcomes(preset: Preset, out: Path) -> list[Outcome]:
+    """How far everything is by what lies in `out`; nothing is started."""
+    there = zoos(work.suite for work in preset.works)
+    return [_outcome(work, out, there[work.suite]) for work in preset.works]
+
+
+def _outcome(work: PlannedRun | PlannedFilm, out: Path, zoo: Zoo) -> Outcome:
+    if isinstance(work, PlannedRun):
+        done = is_finished(work, out, zoo)
+    else:
+        done = film_path(work, out).exists()
+    if done:
+        return Outcome(work=work, state="finished")
+    if isinstance(zoo, str):
+        return Outcome(work=work, state="skipped", reason=zoo)
+    return Outcome(work=work, state="unfinished")
+
+
+def is_finished(work: PlannedRun, out: Path, zoo: Zoo) -> bool:
+    """Whether all units of a run are there, made with the experts that the suite has now.
+
+    Where it has none any more, those of the results count.
+    """
+    folder, suite = folder_of(work, out), suite_of(work.suite)
+    try:
+        summary = json.loads((folder / SUMMARY).read_text())
+        settings = json.loads((folder / SETTINGS).read_text())
+    except FileNotFoundError:
+        return False
+    if not isinstance(zoo, str) and settings["experts"] != fingerprint(zoo):
+        return False
+    if not summary["complete"] or summary["split_rule"] != str(rule_of(work.split, suite)):
+        return False
+    whole = whole_units(read_rows(folder / ROWS), summary["n_test"] * suite.n_episodes)
+    return all(Unit(name, seed) in whole for name in work.methods for seed in range(work.seeds))
+
+
+def whole_units(rows: Sequence[Row], rows_per_unit: int) -> set[Unit]:
+    """Units of which all rows are there.
+
+    Args:
+        rows: of a run.
+        rows_per_unit: rows of a whole unit, of those whose rows have no `unit_rows`.
+    """
+    counts = Counter(unit_of(row) for row in rows)
+    needed = {unit_of(row): row.get("unit_rows", rows_per_unit) for row in rows}
+    return {unit for unit, count in counts.items() if count == needed[unit]}
+
+
+def units_left(work: PlannedRun, out: Path, experts: Experts, rows_per_unit: int) -> list[Unit]:
+    """Units of a run that are still to be done, references first at each seed."""
+    whole = whole_units(read_rows(folder_of(work, out) / ROWS), rows_per_unit)
+    references = reference_names(suite_of(work.suite).features, experts)
+    names = [*references, *([FROM_SCRATCH] if work.shots else []), *work.methods]
+    units = [Unit(name, seed) for seed in range(work.seeds) for name in names]
+    return [unit for unit in units if unit not in whole]
+
+
+def perform(
+    preset: Preset,
+    out: Path,
+    *,
+    workers: int = 1,
+    engine: Engine | None = None,
+    reporters: Callable[[], Reporter] = Silent,
+    tell: Told = lambda found: None,
+) -> list[Outcome]:
+    """Does what is not finished; a run that fails does not keep the others from being done.
+
+    Killed at any moment and started again it goes on: finished runs are left alone, the one in
+    flight loses at most the units in flight.
+
+    Args:
+        preset: the runs and films, done in their order.
+        out: folder of everything.
+        workers: units at once, 0 to choose as `run` does.
+        engine: where, this machine by default.
+        reporters: makes what is told how a run goes, one each.
+        tell: is told how far everything is, at the beginning and after each.
+
+    Returns:
+        What became of each, in order.
+    """
+    found = outcomes(preset, out)
+    tell(found)
+    for i, outcome in enumerate(found):
+        if outcome.state != "unfinished":
+            continue
+        work, reporter = outcome.work, reporters()
+        reporter.stage(f"{i + 1} of {len(found)}: {work.name}")
+        try:
+            if isinstance(work, PlannedRun):
+                _run(work, out, workers=workers, engine=engine, reporter=reporter)
+            else:
+                _film(work, out)
+            found[i] = Outcome(work=work, state="finished")
+        except (ValueError, OSError, RuntimeError) as error:
+            text = str(error).strip() or type(error).__name__
+            reporter.stage(f"{work.name} failed: {text}")
+            found[i] = Outcome(work=work, state="failed", reason=text.splitlines()[-1])
+        tell(found)
+    return found
+
+
+def _run(
+    work: PlannedRun, out: Path, *, workers: int, engine: Engine | None, reporter: Reporter
+) -> None:
+    from zeroshot.figures import write_figures
+    from zeroshot.report import REPORT, write_report
+
+    folder, suite = folder_of(work, out), suite_of(work.suite)
+    experts = experts_of(suite)
+    _borrow_transfer(folder, out, suite, experts)
+    run(
+        suite,
+        work.methods,
+        seeds=work.seeds,
+        out=folder,
+        resume=True,
+        workers=workers,
+        engine=engine,
+        split=work.split,
+        shots=work.shots,
+        reporter=reporter,
+    )
+    write_figures(folder, suite, experts.returns)
+    write_report([folder], folder / REPORT)
+
+
+def known_transfer(out: Path, suite: Suite, experts: Experts) -> Path | None:
+    """The transfer matrix of any run in `out` on the same experts, None if there is none yet."""
+    wanted = {
+        "suite": suite.name,
+        "suite_version": suite.version,
+        "n_steps": suite.n_steps,
+        "experts": fingerprint(experts),
+    }
+    for file in sorted((out / RUNS).glob(f"*/*/{SETTINGS}")):
+        settings, matrix = json.loads(file.read_text()), file.with_name(TRANSFER)
+        if matrix.exists() and {name: settings.get(name) for name in wanted} == wanted:
+            return matrix
+    return None
+
+
+def _borrow_transfer(folder: Path, out: Path, suite: Suite, experts: Experts) -> None:
+    """Gives a new run the transfer matrix of another one: it is the same, and takes long."""
+    if (folder / SETTINGS).exists():
+        return
+    (folder / TRANSFER).unlink(missing_ok=True)
+    matrix = known_transfer(out, suite, experts)
+    if matrix is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / TRANSFER, matrix.read_bytes())
+
+
+def _film(work: PlannedFilm, out: Path) -> None:
+    from zeroshot.film import film, generate, parse_context
+
+    suite = suite_of(work.suite)
+    context = parse_context(suite.family, work.context)
+    policies = generate(suite, experts_of(suite), work.method, context)
+    film(suite.family, policies, context, film_path(work, out), reward=suite.reward)

@@ -1,0 +1,228 @@
+"""What a reproduction is: a literal list of runs, and which table or figure each one belongs to."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from zeroshot.fewshot import checked_shots
+from zeroshot.splits import rule_of
+from zeroshot.suites import suite_of
+
+FILMS = "films"
+"""Folder of the films, beside those of the parts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedRun:
+    """What `zeroshot run` is asked for.
+
+    Attributes:
+        part: the table that shows it.
+        suite: its name.
+        methods: registered names and import paths.
+        seeds: number of splits.
+        split: which contexts are held out.
+        shots: numbers of episodes in a test context for few-shot rows.
+        published: method to the mean return that others print for this run, or `expert` to that
+            of their experts.
+
+    Raises:
+        ValueError: for an unknown suite, a split or shots that make no sense, repeated methods, or
+            no seeds.
+    """
+
+    part: str
+    suite: str
+    methods: tuple[str, ...]
+    seeds: int
+    split: str = "random"
+    shots: tuple[int, ...] = ()
+    published: Mapping[str, float] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        rule_of(self.split, suite_of(self.suite))
+        checked_shots(self.shots)
+        if not self.methods or len(set(self.methods)) != len(self.methods):
+            raise ValueError(f"`methods` must be distinct, at least one, got {self.methods}")
+        if self.seeds < 1:
+            raise ValueError(f"`seeds` must be at least 1, got {self.seeds}")
+
+    @property
+    def name(self) -> str:
+        """Folder of its results, part first: `fractions/cheetah-speed-random-0.2`."""
+        rule = "" if self.split == "random" else f"-{self.split.replace(':', '-')}"
+        return f"{self.part}/{self.suite}{rule}"
+
+    def command(self, folder: Path) -> str:
+        """The `zeroshot run` that does the same into a folder."""
+        words = ["zeroshot", "run", self.suite, "--methods", ",".join(self.methods)]
+        words += ["--seeds", str(self.seeds)]
+        if self.split != "random":
+            words += ["--split", self.split]
+        if self.shots:
+            words += ["--shots", *map(str, self.shots)]
+        return shlex.join([*words, "--out", str(folder), "--resume"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedFilm:
+    """What `zeroshot film` is asked for.
+
+    Attributes:
+        suite: to learn from.
+        context: feature=value words.
+        method: registered name or import path.
+    """
+
+    suite: str
+    context: tuple[str, ...]
+    method: str = "hyperzero"
+
+    @property
+    def name(self) -> str:
+        """Of its file, without a suffix: `films/walker-speed-reach_speed=-4`."""
+        return f"{FILMS}/{'_'.join((self.suite, *self.context))}"
+
+    def command(self, path: Path) -> str:
+        """The `zeroshot film` that does the same."""
+        words = ["zeroshot", "film", self.suite, "--context", *self.context]
+        return shlex.join([*words, "--method", self.method, "--out", str(path)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A group of runs that make one table.
+
+    Attributes:
+        name: under which runs refer to it, and the folder of theirs.
+        title: of the table.
+        note: what has to be known to read it.
+    """
+
+    name: str
+    title: str
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A figure or table of the paper, and where its counterpart is.
+
+    Attributes:
+        label: its number in the paper.
+        shows: in a few words.
+        part: whose runs are the counterpart.
+        suites: of those runs.
+        file: to look at, in each run's folder.
+    """
+
+    label: str
+    shows: str
+    part: str
+    suites: tuple[str, ...]
+    file: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """A list of runs, and how it differs from the full one.
+
+    Attributes:
+        doc: what is smaller, exactly; it is repeated in the results.
+        runs: in the order in which they are done, names distinct.
+        films: after the runs.
+
+    Raises:
+        ValueError: if two runs have the same name.
+    """
+
+    doc: str
+    runs: tuple[PlannedRun, ...]
+    films: tuple[PlannedFilm, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [work.name for work in self.works]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"`runs` must have distinct names, twice there are {twice}")
+
+    @property
+    def works(self) -> tuple[PlannedRun | PlannedFilm, ...]:
+        """Runs and films, in order."""
+        return (*self.runs, *self.films)
+
+    def chosen(
+        self, *, suites: Sequence[str] = (), parts: Sequence[str] = (), seeds: int | None = None
+    ) -> Preset:
+        """The same with some suites and parts only, or another number of seeds.
+
+        Args:
+            suites: to keep, all by default.
+            parts: to keep, `films` among them, all by default.
+            seeds: of every run, its own by default.
+
+        Raises:
+            ValueError: for a suite or a part of which there is nothing, or seeds below 1.
+        """
+        for name, wanted, there in (
+            ("suites", suites, {work.suite for work in self.works}),
+            ("parts", parts, {run.part for run in self.runs} | ({FILMS} if self.films else set())),
+        ):
+            unknown = sorted(set(wanted) - there)
+            if unknown:
+                raise ValueError(f"`{name}` must be among {sorted(there)}, got {unknown}")
+        runs = [
+            run if seeds is None else replace(run, seeds=seeds)
+            for run in self.runs
+            if (not suites or run.suite in suites) and (not parts or run.part in parts)
+        ]
+        films = [
+            film
+            for film in self.films
+            if (not suites or film.suite in suites) and (not parts or FILMS in parts)
+        ]
+        return replace(self, runs=tuple(runs), films=tuple(films))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All that a paper shows.
+
+    Attributes:
+        name: on the command line.
+        title: of the paper, with authors and place.
+        parts: the tables, in order.
+        figures: of the paper, in order.
+        presets: by name.
+        sources: whose numbers `published` are.
+
+    Raises:
+        ValueError: if a run or a figure is of an unknown part.
+    """
+
+    name: str
+    title: str
+    parts: tuple[Part, ...]
+    figures: tuple[Figure, ...]
+    presets: Mapping[str, Preset]
+    sources: str
+
+    def __post_init__(self) -> None:
+        known = [part.name for part in self.parts]
+        runs = [run for preset in self.presets.values() for run in preset.runs]
+        for part in [run.part for run in runs] + [figure.part for figure in self.figures]:
+            if part not in (*known, FILMS):
+                raise ValueError(f"`part` must be one of {[*known, FILMS]}, got {part!r}")
+
+    def preset(self, name: str) -> Preset:
+        """The preset of that name.
+
+        Raises:
+            ValueError: if there is none; says which there are.
+        """
+        if name not in self.presets:
+            raise ValueError(f"`preset` must be one of {sorted(self.presets)}, got {name!r}")
+        return self.presets[name]

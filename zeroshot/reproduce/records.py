@@ -1,0 +1,205 @@
+"""What a reproduction keeps of each run: one small JSON file, and one about the whole plan."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experts.provenance import commit, machine, now, versions
+from experts.store import write_atomically
+from zeroshot.reproduce.execution import Outcome, film_path, folder_of
+from zeroshot.reproduce.plan import PlannedRun
+from zeroshot.results import ROWS, SETTINGS, SUMMARY, read_rows
+from zeroshot.summary import cells
+
+RESULTS = "results"
+"""Folder of the small files, a subfolder a part; what documents are made from."""
+
+KEPT = (
+    "suite", "suite_version", "split_rule", "train_fraction", "shots", "n_test", "episodes",
+    "seeds", "complete", "methods", "score_ci", "as_good_as_learned", "few_shot", "command",
+    "commit", "versions", "machine", "date", "wall_seconds",
+)  # fmt: skip
+"""Of a run's summary; performance profiles are left to it."""
+
+UNINFORMATIVE = ("expert", "random", "zero", "from-scratch")
+"""Rows that no method is compared with in pairs here."""
+
+DIGITS = 4
+
+
+def record_path(work: PlannedRun, out: Path) -> Path:
+    """A run's small file."""
+    return out / RESULTS / f"{work.name}.json"
+
+
+def write_record(work: PlannedRun, out: Path) -> dict[str, Any]:
+    """Writes the small file of a finished run, and returns what it says.
+
+    Beside what its summary says: `part` and `name`; `run_command`, the `zeroshot run` that does
+    the same; the `experts`' checksum; each method's `returns`, a mean a seed; and `vs`, method to
+    other row to [difference of the ratios, lower, upper end of its 95 % interval].
+    """
+    folder = folder_of(work, out)
+    summary = json.loads((folder / SUMMARY).read_text())
+    settings = json.loads((folder / SETTINGS).read_text())
+    by_method = cells(read_rows(folder / ROWS))
+    found: dict[str, Any] = {"part": work.part, "name": work.name}
+    found |= {name: summary[name] for name in KEPT}
+    found["methods"] = {
+        name: {**row, "returns": _by_seed(by_method[name])}
+        for name, row in summary["methods"].items()
+    }
+    found["vs"] = {
+        name: {
+            other: [pair["difference"], *pair["ci"]]
+            for other, pair in pairs.items()
+            if other not in UNINFORMATIVE
+        }
+        for name, pairs in summary["vs"].items()
+    }
+    found["experts"] = settings["experts"]
+    found["run_command"] = work.command(folder)
+    found = _rounded(found)
+    lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in found.items()]
+    path = record_path(work, out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
+    return found
+
+
+def read_records(found: Sequence[Outcome], out: Path) -> dict[str, dict[str, Any]]:
+    """The small files of finished runs, by the runs' names; written where they are not up to date.
+
+    A file is out of date if the run's summary is newer.
+    """
+    records = {}
+    for outcome in found:
+        work = outcome.work
+        if isinstance(work, PlannedRun) and outcome.state == "finished":
+            path = record_path(work, out)
+            if path.exists() and path.stat().st_mtime >= _changed(work, out):
+                records[work.name] = json.loads(path.read_text())
+            else:
+                records[work.name] = write_record(work, out)
+    return records
+
+
+def read_results(folder: Path) -> list[dict[str, Any]]:
+    """All results of runs below a folder, in the form of the small files, ordered by path.
+
+    Summaries of `zeroshot run` are among them, earlier versions' too. What those do not say is
+    None, `vs` empty. Each has its `file`, relative to the folder.
+
+    Raises:
+        ValueError: naming the file, if it is not JSON or its run is not complete.
+    """
+    found = []
+    for path in sorted(folder.rglob("*.json")):
+        try:
+            record = json.loads(path.read_text())
+        except ValueError as error:
+            raise ValueError(f"{path}: not JSON ({error})") from error
+        if not isinstance(record, dict) or not {"suite", "methods", "seeds"} <= set(record):
+            continue  # audits, and whatever else is kept there
+        if not record["complete"]:
+            raise ValueError(f"{path}: the run is not complete")
+        if "split_rule" not in record:
+            record["split_rule"] = f"random:{record['train_fraction']!r}"
+        for name in ("as_good_as_learned", "experts", "part", "few_shot"):
+            record.setdefault(name, None)
+        record["vs"] = {
+            name: {
+                other: pair if isinstance(pair, list) else [pair["difference"], *pair["ci"]]
+                for other, pair in pairs.items()
+            }
+            for name, pairs in record.get("vs", {}).items()
+        }
+        found.append({**record, "file": path.relative_to(folder).as_posix()})
+    return found
+
+
+def write_summary(
+    name: str,
+    preset: str,
+    doc: str,
+    found: Sequence[Outcome],
+    records: Mapping[str, Mapping[str, Any]],
+    out: Path,
+) -> dict[str, Any]:
+    """Writes the plan's summary.json, and returns what it says.
+
+    Args:
+        name: of the plan.
+        preset: its name.
+        doc: what the preset leaves out.
+        found: how far everything is.
+        records: of the finished runs, by name.
+        out: folder of everything.
+    """
+    summary = {
+        "plan": name,
+        "preset": preset,
+        "preset_doc": doc,
+        "complete": all(outcome.state == "finished" for outcome in found),
+        "states": {
+            state: sum(outcome.state == state for outcome in found)
+            for state in ("finished", "unfinished", "skipped", "failed")
+        },
+        "skipped_suites": {
+            outcome.work.suite: outcome.reason for outcome in found if outcome.state == "skipped"
+        },
+        "failed": {o.work.name: o.reason for o in found if o.state == "failed"},
+        "as_good_as_learned": {
+            run: record["as_good_as_learned"]
+            for run, record in records.items()
+            if record["as_good_as_learned"]
+        },
+        "work": [_entry(outcome, out) for outcome in found],
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "commit": commit(),
+        "versions": versions(),
+        "machine": machine(),
+        "date": now(),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(out / SUMMARY, (json.dumps(summary, indent=1) + "\n").encode())
+    return summary
+
+
+def _entry(outcome: Outcome, out: Path) -> dict[str, Any]:
+    work = outcome.work
+    entry: dict[str, Any] = {"name": work.name, "suite": work.suite, "state": outcome.state}
+    if isinstance(work, PlannedRun):
+        entry |= {"split": work.split, "methods": list(work.methods), "seeds": work.seeds}
+        entry |= {"shots": list(work.shots), "command": work.command(folder_of(work, out))}
+    else:
+        entry |= {"method": work.method, "command": work.command(film_path(work, out))}
+    return entry
+
+
+def _by_seed(by_cell: Mapping[Any, tuple[float, float]]) -> list[float]:
+    """Mean returns over the contexts, by ascending seed."""
+    seeds = sorted({seed for seed, _ in by_cell})
+    return [
+        float(np.mean([own for (seed, _), (own, _) in by_cell.items() if seed == wanted]))
+        for wanted in seeds
+    ]
+
+
+def _changed(work: PlannedRun, out: Path) -> float:
+    return (folder_of(work, out) / SUMMARY).stat().st_mtime
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, DIGITS)
+    if isinstance(value, dict):
+        return {name: _rounded(one) for name, one in value.items()}
+    return [_rounded(one) for one in value] if isinstance(value, list) else value

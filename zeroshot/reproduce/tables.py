@@ -1,0 +1,237 @@
+"""The tables of a reproduction as values, for whatever writes them down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zeroshot.report import REPORT
+from zeroshot.reproduce.execution import RUNS, Outcome, film_path, folder_of
+from zeroshot.reproduce.plan import FILMS, Figure, Plan, PlannedRun
+
+REFERENCES = ("expert", "nearest", "best-single", "best-of-direction")
+"""Columns before those of the methods."""
+
+Records = Mapping[str, Mapping[str, Any]]
+"""Run's name to its record."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """Of a table.
+
+    Attributes:
+        text: what it says.
+        links: files of the reproduction that it leads to, text to path; instead of `text`.
+        bold: whether it stands out.
+        code: whether it is a command.
+    """
+
+    text: str = ""
+    links: Mapping[str, str] = field(default_factory=dict)
+    bold: bool = False
+    code: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table with a heading.
+
+    Attributes:
+        title: the heading.
+        note: what has to be known to read it.
+        header: names of the columns.
+        rows: a cell a column each.
+    """
+
+    title: str
+    note: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+def headlines(found: Sequence[Outcome], records: Records) -> list[str]:
+    """What has to be known before any table is read, a sentence each."""
+    said = []
+    trivial = {run: record["as_good_as_learned"] for run, record in records.items()}
+    if records:
+        n = sum(bool(rows) for rows in trivial.values())
+        said.append(
+            f"In {n} of {len(records)} finished runs a row that learns nothing (an expert of a "
+            "training context, or a mean of them) is as good as the best learned method, or "
+            "better, by the 95 % interval of their difference"
+            + ("; these runs do not show that learning pays." if n else ".")
+        )
+    for run, rows in trivial.items():
+        if rows:
+            names = ", ".join(
+                f"{row['row']} ({'better' if row['ci'][1] < 0.0 else 'as good'})" for row in rows
+            )
+            said.append(f"{run}: {names}, against {rows[0]['learned']}.")
+    for state, words in (("skipped", "Not run, the zoo is not complete"), ("failed", "Failed")):
+        of_state = {
+            (outcome.work.suite if state == "skipped" else outcome.work.name): outcome.reason
+            for outcome in found
+            if outcome.state == state
+        }
+        said += [f"{words}: {name} ({reason})." for name, reason in of_state.items()]
+    left = sum(outcome.state == "unfinished" for outcome in found)
+    if left:
+        said.append(f"{left} of {len(found)} runs and films are still to be done.")
+    return said
+
+
+def part_tables(plan: Plan, found: Sequence[Outcome], records: Records) -> list[Table]:
+    """Per part: returns, ratios, and where there are any, few-shot ratios."""
+    tables = []
+    for part in plan.parts:
+        runs = [
+            o.work for o in found if isinstance(o.work, PlannedRun) and o.work.part == part.name
+        ]
+        there = [run for run in runs if run.name in records]
+        if not there:
+            continue
+        spread = (
+            "Mean return over splits, contexts and episodes ± its standard deviation over splits; "
+            "the highest but the experts' is bold."
+        )
+        tables.append(
+            _by_run(part.title, f"{part.note} {spread}", there, records, _return, "return")
+        )
+        tables.append(
+            _by_run(
+                f"{part.title}: ratio to the experts",
+                "Mean return over the experts' mean return in the same contexts.",
+                there,
+                records,
+                _ratio,
+                "ratio",
+            )
+        )
+        if any(records[run.name]["few_shot"] for run in there):
+            tables.append(_few_shot(part.title, there, records))
+    return tables
+
+
+def figure_table(plan: Plan, found: Sequence[Outcome], out: Path) -> Table:
+    """Which figure or table of the paper is where."""
+    rows = []
+    for figure in plan.figures:
+        of_figure = [outcome for outcome in found if _shows(figure, outcome)]
+        if not of_figure:
+            continue
+        done = {o.work.name: _file(figure, o, out) for o in of_figure if o.state == "finished"}
+        rows.append(
+            (
+                Cell(text=figure.label),
+                Cell(text=figure.shows),
+                Cell(text=f"{len(done)} of {len(of_figure)}"),
+                Cell(links=done),
+            )
+        )
+    return Table(
+        title="Figures and tables of the paper",
+        note="Where the counterpart of each is.",
+        header=("in the paper", "shows", "done", "here"),
+        rows=tuple(rows),
+    )
+
+
+def command_table(found: Sequence[Outcome], out: Path) -> Table:
+    """The command of every run and film."""
+    rows = []
+    for outcome in found:
+        work = outcome.work
+        target = folder_of(work, out) if isinstance(work, PlannedRun) else film_path(work, out)
+        rows.append(
+            (
+                Cell(text=work.name),
+                Cell(text=outcome.state),
+                Cell(text=work.command(target), code=True),
+            )
+        )
+    return Table(
+        title="Commands",
+        note="Each does one run alone, or goes on with it.",
+        header=("run", "state", "command"),
+        rows=tuple(rows),
+    )
+
+
+def _by_run(
+    title: str,
+    note: str,
+    runs: Sequence[PlannedRun],
+    records: Records,
+    said: Callable[[Mapping[str, Any]], str],
+    key: str,
+) -> Table:
+    """A line a run, a column a method; others' numbers in brackets beside the returns."""
+    names = [name for run in runs for name in run.methods]
+    if key == "return":
+        names += [name for run in runs for name in run.published]
+    known = {name for run in runs for name in records[run.name]["methods"]}
+    columns = [name for name in dict.fromkeys((*REFERENCES, *names)) if name in {*known, *names}]
+    rows = []
+    for run in runs:
+        found = records[run.name]["methods"]
+        rivals = [name for name in found if name in columns and name != "expert"]
+        best = max(rivals, key=lambda name: found[name][key])
+        cells = []
+        for name in columns:
+            words = [said(found[name])] if name in found else []
+            if key == "return" and name in run.published:
+                words.append(f"({run.published[name]:.1f})")
+            cells.append(Cell(text=" ".join(words), bold=name == best))
+        rows.append((_report_cell(run), *cells))
+    return Table(title=title, note=note, header=("run", *columns), rows=tuple(rows))
+
+
+def _return(row: Mapping[str, Any]) -> str:
+    text = f"{row['return']:.0f}"
+    if len(row["returns"]) > 1:
+        text += f" ± {np.std(row['returns'], ddof=1):.0f}"
+    return text
+
+
+def _ratio(row: Mapping[str, Any]) -> str:
+    return f"{row['ratio']:.3f}"
+
+
+def _few_shot(title: str, runs: Sequence[PlannedRun], records: Records) -> Table:
+    shots = sorted({k for run in runs for k in (0, *run.shots)})
+    rows = []
+    for run in runs:
+        for protocol, curves in records[run.name]["few_shot"].items():
+            for method, points in curves.items():
+                ratios = {point["shots"]: f"{point['ratio']:.3f}" for point in points}
+                cells = [Cell(text=ratios.get(k, "")) for k in shots]
+                rows.append((_report_cell(run), Cell(text=protocol), Cell(text=method), *cells))
+    return Table(
+        title=f"{title}: ratio to the experts",
+        note="An empty cell: the method cannot use such episodes.",
+        header=("run", "protocol", "method", *(f"k = {k}" for k in shots)),
+        rows=tuple(rows),
+    )
+
+
+def _report_cell(run: PlannedRun) -> Cell:
+    label = run.suite if run.split == "random" else f"{run.suite}, {run.split}"
+    return Cell(links={label: f"{RUNS}/{run.name}/{REPORT}"})
+
+
+def _shows(figure: Figure, outcome: Outcome) -> bool:
+    work = outcome.work
+    part = work.part if isinstance(work, PlannedRun) else FILMS
+    return part == figure.part and work.suite in figure.suites
+
+
+def _file(figure: Figure, outcome: Outcome, out: Path) -> str:
+    work = outcome.work
+    if isinstance(work, PlannedRun):
+        return f"{RUNS}/{work.name}/{figure.file}"
+    return film_path(work, out).relative_to(out).as_posix()

@@ -1,0 +1,93 @@
+"""`zeroshot reproduce`: all that a paper shows, by one command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from rich.console import Console
+from tyro.conf import Positional, arg
+
+from zeroshot.engine_options import EngineOptions
+from zeroshot.reproduce import plan_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reproduce(EngineOptions):
+    """Run every table and figure of a paper from the shipped experts; started again, it goes on.
+
+    Each run of the plan is a `zeroshot run` into its own folder. Suites whose experts are not
+    complete are skipped, and named. Writes summary.json, a small JSON file a run in results/, and
+    tables.md and tables.html with published numbers beside these.
+
+    Attributes:
+        paper: Which: hyperzero.
+        out: Folder of everything, results/PAPER by default. What is finished there is kept, so
+            that the preset paper goes on where laptop ended.
+        preset: How much: laptop or paper; --describe tells what laptop leaves out.
+        suites: Suites to keep, instead of all.
+        parts: Parts to keep, instead of all; --describe lists them.
+        seeds: Number of splits of every run, instead of the preset's own.
+        workers: Processes, each doing one (method, seed) at a time; 0 for one a core, 8 at most,
+            or with Ray as many as it has CPUs for.
+        describe: Print what the preset consists of and where it stands, and start nothing.
+    """
+
+    paper: Annotated[Positional[str], arg(metavar="PAPER")]
+    out: Path | None = None
+    preset: str = "laptop"
+    suites: Annotated[tuple[str, ...], arg(metavar="SUITE ...")] = ()
+    parts: Annotated[tuple[str, ...], arg(metavar="PART ...")] = ()
+    seeds: int | None = None
+    workers: int = 0
+    describe: bool = False
+
+    def __call__(self) -> int:
+        """Reproduces, and prints where the tables are."""
+        from zeroshot.progress import ConsoleReporter
+        from zeroshot.reproduce.estimate import print_plan_estimate
+        from zeroshot.reproduce.execution import outcomes, perform
+        from zeroshot.reproduce.report import headlines_of, print_description, report
+        from zeroshot.run import MOST_WORKERS, default_workers
+
+        plan = plan_of(self.paper)
+        preset = plan.preset(self.preset).chosen(
+            suites=self.suites, parts=self.parts, seeds=self.seeds
+        )
+        if self.workers < 0:
+            raise ValueError(f"`workers` must be at least 0, got {self.workers}")
+        out = self.out or Path("results") / plan.name
+        engine = self.chosen_engine()
+        console = Console()
+        if self.describe:
+            print_description(plan, preset, outcomes(preset, out), out, console)
+            return 0
+        if self.estimate:
+            return print_plan_estimate(
+                preset, out, workers=self.workers, engine=engine, console=console
+            )
+        workers = self.workers or (0 if engine else default_workers(MOST_WORKERS))
+        if workers == 1:
+            os.environ.setdefault("OMP_NUM_THREADS", "1")  # as `zeroshot run` does
+        try:
+            found = perform(
+                preset,
+                out,
+                workers=workers,
+                engine=engine,
+                reporters=lambda: ConsoleReporter(console),
+                tell=lambda found: report(plan, self.preset, preset, found, out),
+            )
+        except KeyboardInterrupt:
+            print(
+                f"zeroshot: interrupted; what is finished is in {out}, the same command goes on",
+                file=sys.stderr,
+            )
+            raise
+        for line in headlines_of(found, out):
+            console.print(line, highlight=False, soft_wrap=True)
+        console.print(f"tables and results: {out}", highlight=False, soft_wrap=True)
+        return 1 if any(outcome.state == "failed" for outcome in found) else 0
