@@ -27,6 +27,8 @@ PLAN = "plan"
 FINAL_EPISODES = 20
 FINAL_SEED = 3_000_017
 SEEDS_A_ROUND = 1000
+"""The first round begins after as many: with a build's seed, a successor of the expert's own parent
+would be that very expert again."""
 
 Kept = Literal["old", "successor", "donor"]
 
@@ -117,7 +119,7 @@ class Round:
 
 def planned_round(directory: Path, settings: RepairSettings, audited: Audit, number: int) -> Round:
     """Plans to rebuild all that is beaten, and writes the plan down."""
-    first = settings.seed + SEEDS_A_ROUND * number
+    first = settings.seed + SEEDS_A_ROUND * (number + 1)
     jobs = tuple(
         Job(context=audited.contexts[i], seed=first + int(i), warm_from=audited.rivals[i])
         for i in np.flatnonzero(audited.beaten)

@@ -37,6 +37,7 @@ from param_envs import Context, Family
 EVALUATION_EPISODES = 10
 EVALUATION_SEED = 1_000_003
 SELECTION_EPISODES = 20
+"""Of the family's length; of shorter training episodes as many more, of twice their length."""
 SELECTION_SEED = 2_000_003
 CANDIDATES_FROM = 0.75
 """Share of a training after which snapshots are kept as candidates."""
@@ -101,7 +102,7 @@ def train(
     model.learn(n_steps, callback=monitor)
     steps = int(model.num_timesteps)
     candidates = {**monitor.candidates, steps: export(model, normaliser, {})}
-    kept = best_step(candidates, family, context, reward)
+    kept = best_step(candidates, family, context, reward, recipe.episode_steps)
     record = {
         "env_id": family.env_id,
         "context": dict(context),
@@ -124,18 +125,28 @@ def train(
 
 
 def best_step(
-    candidates: Mapping[int, Expert], family: Family, context: Context, reward: str
+    candidates: Mapping[int, Expert],
+    family: Family,
+    context: Context,
+    reward: str,
+    episode_steps: int | None = None,
 ) -> int:
-    """The step after which the deterministic policy was best, on starts of its own."""
+    """The step after which the deterministic policy was best, on starts of its own.
+
+    Where what decides is the start (`episode_steps` is given), many short episodes are played.
+    """
     if len(candidates) == 1:
         return next(iter(candidates))
+    longest = family.max_episode_steps
+    n_steps = longest if episode_steps is None else min(longest, 2 * episode_steps)
     played = play(
         MLPPolicies.stack([candidate.policy for candidate in candidates.values()]),
         family,
         [context] * len(candidates),
         reward=reward,
-        n_episodes=SELECTION_EPISODES,
+        n_episodes=SELECTION_EPISODES * longest // n_steps,
         seed=SELECTION_SEED,
+        n_steps=n_steps,
         n_threads=1,
     )
     return list(candidates)[int(played.returns.mean(axis=1).argmax())]

@@ -205,7 +205,7 @@ def test_an_interrupted_round_goes_on_with_its_plan(
     settings = replace(SETTINGS, donors=(donors,), seed=7)
     audited = audit(zoo, donors=[donors], confirming_episodes=4, n_steps=100)
     planned = planned_round(zoo, settings, audited, 2)
-    assert [job.seed for job in planned.jobs] == [2007]
+    assert [job.seed for job in planned.jobs] == [3007]
     save_expert(ranked[2], zoo / CANDIDATES)  # its only job, finished before the kill
     assert interrupted_round(zoo, ENV_ID, settings) == planned
     with pytest.raises(ValueError, match=r"other settings was interrupted here \(seed changed\)"):
