@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from experts import Experts, MLPPolicies, Rollouts
 from experts.validation import require
-from experts.weight_space import unnormalised
 
 Blend = Literal["weights", "actions"]
 
@@ -112,7 +111,7 @@ class FittedInterpolation:
     ) -> None:
         self.config = config
         self._family, self._features = experts.family, features
-        self._policies = unnormalised(experts.policies)
+        self._policies = experts.policies.folded()
         self._known = self._family.encode(experts.contexts, features)
         self._directions = self._directions_of(experts.contexts)
 

@@ -308,12 +308,7 @@ def _actor_layers(model: SAC) -> list[nn.Linear]:
 
 
 def _adopt(model: SAC, start: MLPPolicies, log_std: float) -> None:
-    weights = [weight[0].astype(np.float64) for weight in start.weights]
-    biases = [bias[0].astype(np.float64) for bias in start.biases]
-    if start.scale is not None:
-        weights[0] = weights[0] / start.scale[0][:, None]
-    if start.mean is not None:
-        biases[0] = biases[0] - start.mean[0] @ weights[0]
+    weights, biases = start.folded().layers(0)
     head: Any = model.actor.log_std
     with torch.no_grad():
         for layer, weight, bias in zip(_actor_layers(model), weights, biases, strict=True):

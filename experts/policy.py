@@ -103,6 +103,26 @@ class MLPs:
             scale=_rows(self.scale, rows),
         )
 
+    def folded(self) -> Self:
+        """The same networks of raw inputs: mean and scale are folded into the first layer."""
+        weight, bias = self.weights[0].astype(np.float64), self.biases[0].astype(np.float64)
+        if self.scale is not None:
+            weight = weight / self.scale[:, :, None]
+        if self.mean is not None:
+            mean = np.broadcast_to(self.mean, weight.shape[:2])
+            bias = bias - np.einsum("ni,nio->no", mean, weight)
+        return replace(
+            self,
+            weights=(weight.astype(np.float32), *self.weights[1:]),
+            biases=(bias.astype(np.float32), *self.biases[1:]),
+            mean=None,
+            scale=None,
+        )
+
+    def layers(self, i: int) -> tuple[list[Floats], list[Floats]]:
+        """Weights (fan_in, fan_out) and biases (fan_out,) of network i."""
+        return [weight[i] for weight in self.weights], [bias[i] for bias in self.biases]
+
     @classmethod
     def stack(cls, parts: Sequence[MLPs]) -> Self:
         """One batch of several, in order.

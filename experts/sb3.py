@@ -124,8 +124,8 @@ def to_sb3(expert: Expert) -> BaseAlgorithm:
     else:
         raise ValueError(f"`algorithm` must be ppo, td3 or sac, got {algorithm!r}")
     actor, critic = _layers(model)
-    _fill(actor, _folded(expert.policy))
-    _fill(critic, _folded(expert.critic))
+    _fill(actor, expert.policy.folded().layers(0))
+    _fill(critic, expert.critic.folded().layers(0))
     policy = cast(Any, model.policy)
     if isinstance(model, TD3):
         policy.actor_target.load_state_dict(policy.actor.state_dict())
@@ -167,7 +167,7 @@ def adopt_policy(model: PPO, normaliser: VecNormalize, expert: Expert) -> None:
         normaliser.step(expert.policy.act(observations[None])[0])
     statistics: Any = normaliser.obs_rms
     statistics.count = WARM_COUNT
-    weights, biases = _folded(expert.policy)
+    weights, biases = expert.policy.folded().layers(0)
     scale = np.sqrt(statistics.var + normaliser.epsilon)
     biases[0] = biases[0] + statistics.mean @ weights[0]
     weights[0] = weights[0] * scale[:, None]
@@ -254,16 +254,6 @@ def _stacked(
 ) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
     weights = [np.ascontiguousarray(_array(layer.weight).T)[None] for layer in layers]
     return weights, [_array(layer.bias)[None] for layer in layers]
-
-
-def _folded(network: MLPs) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
-    weights = [weight[0].astype(np.float64) for weight in network.weights]
-    biases = [bias[0].astype(np.float64) for bias in network.biases]
-    if network.scale is not None:
-        weights[0] = weights[0] / network.scale[0][:, None]
-    if network.mean is not None:
-        biases[0] = biases[0] - network.mean[0] @ weights[0]
-    return weights, biases
 
 
 def _fill(

@@ -97,27 +97,12 @@ def schema_of(policies: MLPPolicies) -> Schema:
     return Schema(names=tuple(names), shapes=tuple(shapes), activation=policies.activation)
 
 
-def unnormalised(policies: MLPPolicies) -> MLPPolicies:
-    """The same policies on raw observations: (s - mean) / scale is folded into the first layer."""
-    weight, bias = (a[0].astype(np.float64) for a in (policies.weights, policies.biases))
-    if policies.scale is not None:
-        weight = weight / policies.scale[:, :, None].astype(np.float64)
-    if policies.mean is not None:
-        mean = np.broadcast_to(policies.mean, weight.shape[:2]).astype(np.float64)
-        bias = bias - np.einsum("ni,nio->no", mean, weight)
-    return MLPPolicies(
-        (weight.astype(np.float32), *policies.weights[1:]),
-        (bias.astype(np.float32), *policies.biases[1:]),
-        policies.activation,
-    )
-
-
 def vectors_of(policies: MLPPolicies) -> Floats:
     """Vectors (n, size) of n policies, by `schema_of`.
 
     Observation statistics are folded into the first layer: a vector takes raw observations.
     """
-    raw = unnormalised(policies)
+    raw = policies.folded()
     tensors: dict[str, NDArray[Any]] = {}
     for layer, (weight, bias) in enumerate(zip(raw.weights, raw.biases, strict=True)):
         tensors[f"{layer}.weight"], tensors[f"{layer}.bias"] = weight, bias

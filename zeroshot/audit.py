@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from tyro.conf import Positional, arg
 
@@ -23,6 +21,7 @@ from experts.rebuild import Repaired, RepairSettings
 from experts.store import expert_name
 from zeroshot.audit_record import audit_record, save_audit
 from zeroshot.leaderboard import print_table
+from zeroshot.progress import fraction_bars
 from zeroshot.suites import Suite, suite_of
 
 ALLOWED_SPEED_ERROR = 0.1
@@ -111,7 +110,7 @@ class AuditExperts:
             engine = engine_named(self.engine, self.address)
             found = _repaired(directory, settings, self.rounds, self.workers, engine, console)
         else:
-            with _progress(console) as report:
+            with fraction_bars(console) as report:
                 found = settings.audit(directory, 0, report("playing"))
         print_audit(found, suite, console, whole=self.whole)
         if self.out is not None:
@@ -215,7 +214,7 @@ def _repaired(
     engine: Engine,
     console: Console,
 ) -> Audit:
-    with _progress(console) as report:
+    with fraction_bars(console) as report:
         training = report("training")
 
         def on_progress(progress: BuildProgress) -> None:
@@ -264,33 +263,3 @@ def _write(
     )
     path = save_audit(audit, record, out)
     save_figure(audit_figure(audit, suite), path.with_suffix(".png"))
-
-
-@contextmanager
-def _progress(console: Console) -> Iterator[Callable[[str], Callable[[float], None]]]:
-    """Makes reporters of fractions: bars on a terminal, elsewhere a line every tenth."""
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    ) as bars:
-
-        def reporter(name: str) -> Callable[[float], None]:
-            task = bars.add_task(name, total=1.0)
-            said = 0
-
-            def report(fraction: float) -> None:
-                nonlocal said
-                bars.update(task, completed=fraction)
-                tenth = int(10 * fraction)
-                if not console.is_terminal and tenth != said and tenth < 10:
-                    console.print(f"{name}: {10 * tenth} %", highlight=False)
-                said = tenth
-
-            return report
-
-        yield reporter

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from tyro.conf import arg, subcommand
 
 from zeroshot.engine_options import EngineOptions
 from zeroshot.expert_commands import SuiteName, ZooPath
 from zeroshot.leaderboard import print_table
+from zeroshot.progress import fraction_bars
 from zeroshot.suites import suite_of
 
 if TYPE_CHECKING:
@@ -113,7 +111,7 @@ class FineTune(EngineOptions):
                 console=console,
             )
         try:
-            with _progress(console) as on_progress:
+            with fraction_bars(console) as reporter:
                 summary = fine_tune_suite(
                     comparison,
                     out=self.out,
@@ -121,7 +119,7 @@ class FineTune(EngineOptions):
                     engine=engine,
                     zoo=self.zoo,
                     say=lambda text: console.print(text, highlight=False, soft_wrap=True),
-                    on_progress=on_progress,
+                    on_progress=reporter("fine-tuning"),
                 )
         except KeyboardInterrupt:
             if records := read_records(self.out):
@@ -155,22 +153,6 @@ class FineTune(EngineOptions):
 
 
 FineTuneCommand = Annotated[FineTune, subcommand("finetune")]
-
-
-@contextmanager
-def _progress(console: Console) -> Iterator[Callable[[float], None]]:
-    """A bar on a terminal, nothing elsewhere."""
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    ) as bars:
-        task = bars.add_task("fine-tuning", total=1.0)
-        yield lambda fraction: bars.update(task, completed=fraction)
 
 
 def _print_table(suite: str, starts: dict[str, dict[str, Any]]) -> None:

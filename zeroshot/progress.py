@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from zeroshot.results import Row, Unit
 from zeroshot.statistics import ratio
@@ -141,3 +149,33 @@ class ConsoleReporter:
             return ""
         seconds = round((time.monotonic() - self._start) * (1.0 - done) / done)
         return f"{seconds // 60}:{seconds % 60:02d} left"
+
+
+@contextmanager
+def fraction_bars(console: Console) -> Iterator[Callable[[str], Callable[[float], None]]]:
+    """Makes reporters of fractions: bars on a terminal, elsewhere a line every tenth."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    ) as bars:
+
+        def reporter(name: str) -> Callable[[float], None]:
+            task = bars.add_task(name, total=1.0)
+            said = 0
+
+            def report(fraction: float) -> None:
+                nonlocal said
+                bars.update(task, completed=fraction)
+                tenth = int(10 * fraction)
+                if not console.is_terminal and tenth != said and tenth < 10:
+                    console.print(f"{name}: {10 * tenth} %", highlight=False)
+                said = tenth
+
+            return report
+
+        yield reporter

@@ -87,7 +87,7 @@ def start_from(learner: Learner, parents: Sequence[Expert]) -> None:
                 f"`warm_starts` must have hidden layers {widths} ({learner.actor.activation}), "
                 f"got {found} ({parent.policy.activation})"
             )
-        weights, biases = raw_layers(parent.policy)
+        weights, biases = parent.policy.folded().layers(0)
         if isinstance(learner, SACLearner):
             size = learner.action_size
             fresh_weights, fresh_biases = learner.actor.arrays(slice(i, i + 1))
@@ -101,7 +101,7 @@ def start_from(learner: Learner, parents: Sequence[Expert]) -> None:
         learner.actor.fill(i, weights, biases)
         twin = _twin(parent)
         if twin is not None and _shape(parent.critic) == learner.critics.sizes:
-            learner.critics.fill(i, *raw_layers(parent.critic))
+            learner.critics.fill(i, *parent.critic.folded().layers(0))
             learner.critics.fill(learner.n_agents + i, *twin)
     learner.critic_targets.copy_from(learner.critics)
     if isinstance(learner, TD3Learner):
@@ -153,17 +153,6 @@ def policies_of(
         (*biases[:-1], np.ascontiguousarray(biases[-1][..., :action_size])),
         activation,  # type: ignore[arg-type]
     )
-
-
-def raw_layers(network: MLPs) -> tuple[list[Floats], list[Floats]]:
-    """Weights and biases of one network that takes raw inputs: its statistics are folded in."""
-    weights = [weight[0].astype(np.float32) for weight in network.weights]
-    biases = [bias[0].astype(np.float32) for bias in network.biases]
-    if network.scale is not None:
-        weights[0] = weights[0] / network.scale[0][:, None]
-    if network.mean is not None:
-        biases[0] = biases[0] - network.mean[0] @ weights[0]
-    return weights, biases
 
 
 def _twin(expert: Expert) -> tuple[list[Floats], list[Floats]] | None:

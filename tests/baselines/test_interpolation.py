@@ -7,7 +7,6 @@ from baselines import FittedInterpolation, Interpolation, InterpolationConfig
 from baselines.interpolation import neighbours_of
 from experts import MLPPolicies, Rollouts, collect
 from experts.synthetic import smooth_experts
-from experts.weight_space import unnormalised
 from param_envs import family_of
 from tests.baselines.blind import blind_error, error
 
@@ -41,7 +40,7 @@ def test_folded_statistics_change_no_action(shared):
     policies = normalised_policies()
     if shared:
         policies = replace(policies, mean=policies.mean[:1], scale=policies.scale[:1])
-    raw = unnormalised(policies)
+    raw = policies.folded()
     assert raw.mean is None and raw.scale is None
     observations = np.random.default_rng(1).normal(size=(3, 7, 4))
     np.testing.assert_allclose(raw.act(observations), policies.act(observations), atol=1e-5)
