@@ -41,6 +41,8 @@ class Recipe:
         episode_steps: control steps of a training's episodes; None for the family's. Short ones see
             more of the starts, on which robust policies depend; they count as truncated, so that
             the values of what would follow are learned all the same.
+        retry_share: share of a training's episodes that start where an episode of less than half
+            the median return did (`experts.vec_env.RetryingVecEnv`).
         normalise_reward: divide rewards by the running deviation of the discounted return.
         rollout_steps: PPO, steps an environment between updates.
         epochs: PPO, passes over a rollout.
@@ -85,6 +87,7 @@ class Recipe:
     n_candidates: int = 1
     critic_steps: int = 100_000
     episode_steps: int | None = None
+    retry_share: float = 0.0
     normalise_reward: bool = False
     rollout_steps: int = 128
     epochs: int = 6
@@ -128,6 +131,8 @@ class Recipe:
                 raise ValueError(f"`{name}` must be above 0, got {getattr(self, name)}")
         if self.episode_steps is not None and self.episode_steps <= 0:
             raise ValueError(f"`episode_steps` must be above 0, got {self.episode_steps}")
+        if not 0.0 <= self.retry_share <= 1.0:
+            raise ValueError(f"`retry_share` must be in [0, 1], got {self.retry_share}")
         if not 0.0 < self.discount < 1.0:
             raise ValueError(f"`discount` must be in (0, 1), got {self.discount}")
         if self.algorithm not in ("ppo", "td3", "sac"):
@@ -201,6 +206,7 @@ RECIPES: dict[str, RecipeFamily] = {
                 "exploration": 0.6,
                 "final_exploration": 0.15,
                 "episode_steps": 150,
+                "retry_share": 0.5,
             },
         },
     ),

@@ -18,7 +18,7 @@ from torch import nn
 
 from experts.policy import MLPPolicies, MLPs
 from experts.store import Expert
-from experts.vec_env import ParamVecEnv
+from experts.vec_env import ParamVecEnv, RetryingVecEnv
 from param_envs import Family, ParamVectorEnv
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
@@ -271,10 +271,13 @@ def training_env(
     reward: str,
     n_envs: int,
     episode_steps: int | None = None,
+    retry_share: float = 0.0,
+    seed: int = 0,
 ) -> tuple[VecEnv, ParamVectorEnv]:
     """The environments that one expert trains in, all in the same context, on one thread.
 
-    Their episodes have `episode_steps`, by default the family's.
+    Their episodes have `episode_steps`, by default the family's; a share of them starts where
+    another failed (`RetryingVecEnv`), as chosen by `seed`.
     """
     env = ParamVectorEnv(
         family,
@@ -285,4 +288,6 @@ def training_env(
         n_threads=1,
         max_episode_steps=episode_steps,
     )
+    if retry_share > 0.0:
+        return RetryingVecEnv(env, retry_share, seed), env
     return ParamVecEnv(env), env

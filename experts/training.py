@@ -77,7 +77,13 @@ def train(
     started = time.perf_counter()
     n_steps = recipe.total_steps if warm_start is None else recipe.warm_steps
     environment, batched = training_env(
-        family, context, reward, recipe.n_envs, recipe.episode_steps
+        family,
+        context,
+        reward,
+        recipe.n_envs,
+        recipe.episode_steps,
+        recipe.retry_share,
+        seed,
     )
     normaliser: VecNormalize | None = None
     if recipe.algorithm == "ppo":

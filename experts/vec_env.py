@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
@@ -12,6 +13,11 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices,
 
 from param_envs import ParamVectorEnv
 from param_envs.env import TIME_LIMIT
+
+State = dict[str, Any]
+"""Of a generator, from which a start is drawn."""
+FAILED = 0.5
+MOST_STARTS = 1000
 
 
 class ParamVecEnv(VecEnv):
@@ -60,7 +66,7 @@ class ParamVecEnv(VecEnv):
         """Steps with the stored actions."""
         if self._actions is None:
             raise RuntimeError("step_wait() needs step_async(actions) before it")
-        observation, reward, terminated, truncated, info = self.env.step(self._actions)
+        observation, reward, terminated, truncated, info = self._step()
         done = terminated | truncated
         if not done.any():
             return observation, reward, done, self._quiet
@@ -75,6 +81,9 @@ class ParamVecEnv(VecEnv):
                 "context": {name: float(column[i]) for name, column in final["context"].items()},
             }
         return observation, reward, done, infos
+
+    def _step(self) -> Any:
+        return self.env.step(cast(Any, self._actions))
 
     def close(self) -> None:
         """Closes the environments."""
@@ -111,3 +120,81 @@ class ParamVecEnv(VecEnv):
 
     def _indices(self, indices: VecEnvIndices) -> list[int]:
         return list(self._get_indices(indices))
+
+
+class RetryingVecEnv(ParamVecEnv):
+    """A `ParamVecEnv` in which starts of failed episodes come back.
+
+    Rare starts decide whether a policy is robust, and most of them are seen once. An episode that
+    reaches the time limit with less than `FAILED` of the median return of those that end with it
+    has failed, and its start is kept. `share` of the episodes begin at such a start as long as
+    there are any; one that succeeds there is not seen again.
+    """
+
+    def __init__(self, env: ParamVectorEnv, share: float, seed: int) -> None:
+        """Wraps `env`.
+
+        Args:
+            env: as for `ParamVecEnv`; its contexts do not change.
+            share: of the episodes, in [0, 1].
+            seed: of the choice of episodes.
+
+        Raises:
+            ValueError: if `share` is out of range.
+        """
+        super().__init__(env)
+        if not 0.0 <= share <= 1.0:
+            raise ValueError(f"`share` must be in [0, 1], got {share}")
+        self._share = share
+        self._rng = np.random.default_rng(seed)
+        self._failed: deque[State] = deque(maxlen=MOST_STARTS)
+        self._begin()
+
+    def reset(self) -> VecEnvObs:
+        """Starts episodes in all slots; observations (num_envs, observation_size)."""
+        self._begin()
+        return super().reset()
+
+    @property
+    def n_failed(self) -> int:
+        """Starts that wait to be tried again."""
+        return len(self._failed)
+
+    def _begin(self) -> None:
+        self._ages = np.zeros(self.num_envs, dtype=np.int64)
+        self._returns = np.zeros(self.num_envs)
+        self._starts: list[State | None] = [None] * self.num_envs
+
+    def _step(self) -> Any:
+        self._ages += 1
+        ending = np.flatnonzero(self._ages == self.env.max_episode_steps)
+        generators = [generator.bit_generator for generator in self.env.np_random]
+        own: dict[int, State] = {i: dict(generators[i].state) for i in ending.tolist()}
+        starts = {i: self._next_start() or state for i, state in own.items()}
+        for i, start in starts.items():
+            generators[i].state = start
+        result = self.env.step(cast(Any, self._actions))
+        self._returns += result[1]
+        for i, start in starts.items():
+            if start is not own[i]:  # the slot's own starts go on where they were
+                generators[i].state = own[i]
+        self._keep_failed(ending)
+        for i in np.flatnonzero(result[2] | result[3]).tolist():
+            self._starts[i] = starts.get(i)
+            self._ages[i] = self._returns[i] = 0
+        return result
+
+    def _keep_failed(self, ending: NDArray[np.intp]) -> None:
+        if not len(ending):
+            return
+        low = FAILED * np.median(self._returns[ending])
+        for i in ending.tolist():
+            start = self._starts[i]
+            if start is not None and self._returns[i] < low:
+                self._failed.append(start)
+
+    def _next_start(self) -> State | None:
+        """A failed episode's, or None for a new one."""
+        if not self._failed or self._rng.random() >= self._share:
+            return None
+        return self._failed.popleft()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from stable_baselines3.common.env_checker import check_env
 
-from experts.vec_env import ParamVecEnv
+from experts.vec_env import ParamVecEnv, RetryingVecEnv
 from param_envs import FAMILIES, ParamEnv, ParamVectorEnv, family_of
 
 
@@ -85,3 +85,35 @@ def test_attributes_and_methods() -> None:
 @pytest.mark.parametrize("env_id", FAMILIES)
 def test_sb3_accepts_every_family(env_id: str) -> None:
     check_env(ParamEnv(family_of(env_id)), warn=True, skip_render_check=True)
+
+
+def test_starts_of_failed_episodes_come_back_and_others_go_on() -> None:
+    """Slot 0 fails in its second episode, the first whose start is known."""
+    plain, env = ParamVecEnv(make(max_episode_steps=2)), make(max_episode_steps=2)
+    retrying = RetryingVecEnv(env, share=1.0, seed=0)
+    step, rewards = env.step, np.ones(3)
+
+    def rewarded(actions: np.ndarray) -> tuple:
+        observation, _, *rest = step(actions)
+        return observation, rewards.copy(), *rest
+
+    env.step = rewarded  # type: ignore[method-assign]
+    starts: dict[str, list[np.ndarray]] = {"plain": [], "retrying": []}
+    for name, wrapped in (("plain", plain), ("retrying", retrying)):
+        wrapped.seed(3)
+        starts[name].append(wrapped.reset())
+        for episode in range(5):
+            rewards[0] = 0.0 if episode == 1 else 1.0
+            for _ in range(2):
+                observation, *_ = wrapped.step(np.zeros((3, 6), np.float32))
+            starts[name].append(observation)
+    expected = [start.copy() for start in starts["plain"]]
+    for episode, source in ((3, 1), (4, 3), (5, 4)):
+        expected[episode][0] = starts["plain"][source][0]
+    np.testing.assert_array_equal(starts["retrying"], expected)
+    assert retrying.n_failed == 0, "it did not fail again"
+
+
+def test_the_share_of_retries_is_checked() -> None:
+    with pytest.raises(ValueError, match=r"`share` must be in \[0, 1\], got 1.5"):
+        RetryingVecEnv(make(), share=1.5, seed=0)
