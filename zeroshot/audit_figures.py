@@ -140,8 +140,8 @@ def _heat_map(figure: Figure, axes: Axes, audit: Audit, suite: Suite) -> None:
     axes.set_xlabel(_label(suite, columns))
     axes.set_ylabel(_label(suite, rows))
     published = PUBLISHED_EXPERT_MEANS.get(suite.name)
-    said = "" if published is None else f" (published experts' mean: {published:.1f})"
-    star = f"; * a rival is more than {100 * audit.threshold:g} % better" if beaten.any() else ""
+    said = "" if published is None else f" (published mean {published:.1f})"
+    star = f"; * beaten by over {100 * audit.threshold:g} %" if beaten.any() else ""
     axes.set_title(f"each context's expert{said}{star}", fontsize=10)
     figure.colorbar(shown, ax=axes, label="return of an episode")
 
