@@ -1,6 +1,10 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
+from zeroshot.finetune_figures import return_versus_steps
+from zeroshot.finetune_results import summarise
 from zeroshot.finetune_statistics import expert_target, largest_dip, steps_to_reach
 
 STEPS = [0, 10, 20, 30]
@@ -38,3 +42,66 @@ def test_errors(call, text: str) -> None:
     with pytest.raises(ValueError) as error:
         call()
     assert text in str(error.value)
+
+
+def record(start: str, context: str, seed: int, returns: list[float]) -> dict[str, Any]:
+    return {
+        "suite": "tiny",
+        "start": start,
+        "context": context,
+        "seed": seed,
+        "values": {"speed": float(context.partition("=")[2])},
+        "steps": [0, 10, 20],
+        "returns": [[value - 1.0, value + 1.0] for value in returns],
+        "expert_return": 100.0,
+        "seconds": 2.0 + seed,
+    }
+
+
+def test_the_summary_of_runs_worked_out_by_hand() -> None:
+    records = [
+        record("nearest", "speed=1", 0, [80.0, 60.0, 96.0]),
+        record("nearest", "speed=1", 1, [80.0, 95.0, 90.0]),
+        record("nearest", "speed=2", 0, [80.0, 90.0, 94.0]),
+        record("scratch", "speed=1", 0, [0.0, 10.0, 20.0]),
+    ]
+    found = summarise(records)
+    assert found["nearest"] == {
+        "runs": 3,
+        "contexts": 2,
+        "start_return": 80.0,
+        "end_return": pytest.approx(93.333),
+        "expert_return": 100.0,
+        "reached": 2,
+        "median_steps": 20,
+        "largest_dip": pytest.approx(6.667),
+        "seconds": pytest.approx(2.3),
+    }
+    assert found["scratch"]["median_steps"] is None and found["scratch"]["reached"] == 0
+    assert found["scratch"]["largest_dip"] == 0.0
+
+
+def test_the_figure_has_a_panel_a_context_and_intervals_over_seeds() -> None:
+    records = [
+        record(start, context, seed, [10.0, 40.0 + 10.0 * seed, 90.0])
+        for start in ("mine", "nearest", "scratch")
+        for context in ("speed=10", "speed=2")
+        for seed in range(3)
+    ]
+    figure = return_versus_steps(records)
+    assert [axes.get_title() for axes in figure.axes] == ["speed=2", "speed=10"]
+    axes = figure.axes[0]
+    handles, labels = axes.get_legend_handles_labels()
+    shown = dict(zip(labels, handles, strict=True))
+    assert set(shown) == {"expert", "95% of it", "mine", "nearest", "scratch"}
+    np.testing.assert_allclose(shown["mine"].get_xdata(), [0, 10, 20])
+    np.testing.assert_allclose(shown["mine"].get_ydata(), [10, 50, 90])
+    assert set(np.ravel(shown["95% of it"].get_ydata())) == {95.0}
+    assert len(axes.collections) == 3
+    corners = axes.collections[0].get_paths()[0].vertices
+    middle = corners[corners[:, 0] == 10.0, 1]
+    assert 40.0 <= middle.min() < 50.0 < middle.max() <= 60.0
+    alone = return_versus_steps([r for r in records if r["seed"] == 0])
+    assert not alone.axes[0].collections, "one seed has no interval"
+    with pytest.raises(ValueError, match="`records` must hold at least one run, got none"):
+        return_versus_steps([])
