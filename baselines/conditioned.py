@@ -10,9 +10,10 @@ moves the hidden layer's bias, and the policy of one context is an ordinary smal
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -97,20 +98,19 @@ Layers = Sequence[tuple[Tensor, Tensor]]
 """Layers of n ordinary networks: weights (n, fan_in, fan_out) and biases (n, fan_out)."""
 
 
-class Foldable(Protocol):
+class Foldable(nn.Module, ABC):
     """A network whose policy of one context is an ordinary network with ReLU between its layers."""
 
+    @abstractmethod
     def layers(self, contexts: Tensor) -> Layers:
         """The policies of contexts (n, n_inputs)."""
 
-    def eval(self) -> object:
-        """Makes it ready for use."""
 
-
+Config = TypeVar("Config", bound=ConditionedConfig)
 Network = TypeVar("Network", bound=Foldable)
 
 
-class ConditionedNetwork(nn.Module):
+class ConditionedNetwork(Foldable):
     """Actions from states and contexts; the hidden layer's product is split as said above."""
 
     def __init__(
@@ -183,9 +183,59 @@ def n_parameters(
     )
 
 
-def action_loss(network: ConditionedNetwork, contexts: Tensor, states: States) -> Tensor:
+def action_loss(network: Foldable, contexts: Tensor, states: States) -> Tensor:
     """Mean squared error of the actions, over samples and entries; contexts (n_tasks, n_inputs)."""
     return nn.functional.mse_loss(network(contexts, states.observations), states.labels)
+
+
+def fit_actions(
+    make_network: Callable[[int, int, int, Config, torch.Generator], Network],
+    n_parameters: Callable[[Config, int, int, int], int],
+    config: Config,
+    data: Rollouts,
+    *,
+    seed: int,
+    progress: Callable[[float], None] | None,
+) -> FittedConditioned[Network]:
+    """Trains a network that takes the context on the action error alone, see `Conditioned.fit`.
+
+    Args:
+        make_network: of the lengths of a context's encoding, an observation and an action, the
+            config, and the generator of the initial weights.
+        n_parameters: size of that network, for `match_capacity`.
+        config: hyperparameters.
+        data: as for `Conditioned.fit`, like the next two.
+        seed: see there.
+        progress: see there.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    batches = Minibatches(
+        data, normalise_observations=config.normalise_observations, normalise_values=False
+    )
+    contexts = context_inputs(
+        data.family, data.contexts, data.features, encode=config.encode_contexts
+    )
+    sizes = (contexts.shape[1], data.family.observation_size, data.family.action_size)
+    config = matched(config, n_parameters, *sizes)
+    network = make_network(*sizes, config, generator)
+    losses: dict[str, Tensor] = {}
+
+    def draw_loss() -> Tensor:
+        tasks = batches.tasks(config.batch_tasks, generator)
+        states = batches.states(tasks, config.batch_states, generator)
+        losses["action"] = action_loss(network, contexts[tasks], states)
+        return losses["action"]
+
+    descend(
+        network,
+        draw_loss,
+        updates=config.updates,
+        learning_rate=config.learning_rate,
+        schedule=config.schedule,
+        progress=progress,
+    )
+    last = {name: float(loss.detach()) for name, loss in losses.items()}
+    return FittedConditioned(network, config, data, batches, last)
 
 
 class Conditioned:
@@ -213,35 +263,9 @@ class Conditioned:
             ValueError: if `data` has fewer than two contexts or entries that are not finite.
             FloatingPointError: if the training diverged.
         """
-        config = self.config
-        generator = torch.Generator().manual_seed(seed)
-        batches = Minibatches(
-            data, normalise_observations=config.normalise_observations, normalise_values=False
+        return fit_actions(
+            ConditionedNetwork, n_parameters, self.config, data, seed=seed, progress=progress
         )
-        contexts = context_inputs(
-            data.family, data.contexts, data.features, encode=config.encode_contexts
-        )
-        sizes = (contexts.shape[1], data.family.observation_size, data.family.action_size)
-        config = matched(config, n_parameters, *sizes)
-        network = ConditionedNetwork(*sizes, config, generator)
-        losses: dict[str, Tensor] = {}
-
-        def draw_loss() -> Tensor:
-            tasks = batches.tasks(config.batch_tasks, generator)
-            states = batches.states(tasks, config.batch_states, generator)
-            losses["action"] = action_loss(network, contexts[tasks], states)
-            return losses["action"]
-
-        descend(
-            network,
-            draw_loss,
-            updates=config.updates,
-            learning_rate=config.learning_rate,
-            schedule=config.schedule,
-            progress=progress,
-        )
-        last = {name: float(loss.detach()) for name, loss in losses.items()}
-        return FittedConditioned(network, config, data, batches, last)
 
 
 class FittedConditioned(Generic[Network]):

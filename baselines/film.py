@@ -18,12 +18,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from baselines.capacity import dense, embedding_parameters, matched
-from baselines.conditioned import ConditionedConfig, FittedConditioned, Layers
+from baselines.capacity import dense, embedding_parameters
+from baselines.conditioned import (
+    ConditionedConfig,
+    FittedConditioned,
+    Foldable,
+    Layers,
+    fit_actions,
+)
 from experts import Rollouts
-from experts.descent import descend
-from experts.embedding import Embedding, context_inputs, initialise, linear
-from experts.minibatches import Minibatches, States
+from experts.embedding import Embedding, initialise, linear
 from experts.validation import require
 
 
@@ -47,7 +51,7 @@ class FiLMConfig(ConditionedConfig):
         require("n_hidden", self.n_hidden, self.n_hidden >= 1, "at least 1")
 
 
-class FiLMNetwork(nn.Module):
+class FiLMNetwork(Foldable):
     """Actions from states and contexts."""
 
     def __init__(
@@ -118,11 +122,6 @@ def n_parameters(config: FiLMConfig, n_inputs: int, observation_size: int, actio
     )
 
 
-def action_loss(network: FiLMNetwork, contexts: Tensor, states: States) -> Tensor:
-    """Mean squared error of the actions, over samples and entries; contexts (n_tasks, n_inputs)."""
-    return nn.functional.mse_loss(network(contexts, states.observations), states.labels)
-
-
 class FiLM:
     """The method: `fit` learns from the experts of some contexts, for any context."""
 
@@ -148,32 +147,6 @@ class FiLM:
             ValueError: if `data` has fewer than two contexts or entries that are not finite.
             FloatingPointError: if the training diverged.
         """
-        config = self.config
-        generator = torch.Generator().manual_seed(seed)
-        batches = Minibatches(
-            data, normalise_observations=config.normalise_observations, normalise_values=False
+        return fit_actions(
+            FiLMNetwork, n_parameters, self.config, data, seed=seed, progress=progress
         )
-        contexts = context_inputs(
-            data.family, data.contexts, data.features, encode=config.encode_contexts
-        )
-        sizes = (contexts.shape[1], data.family.observation_size, data.family.action_size)
-        config = matched(config, n_parameters, *sizes)
-        network = FiLMNetwork(*sizes, config, generator)
-        losses: dict[str, Tensor] = {}
-
-        def draw_loss() -> Tensor:
-            tasks = batches.tasks(config.batch_tasks, generator)
-            states = batches.states(tasks, config.batch_states, generator)
-            losses["action"] = action_loss(network, contexts[tasks], states)
-            return losses["action"]
-
-        descend(
-            network,
-            draw_loss,
-            updates=config.updates,
-            learning_rate=config.learning_rate,
-            schedule=config.schedule,
-            progress=progress,
-        )
-        last = {name: float(loss.detach()) for name, loss in losses.items()}
-        return FittedConditioned(network, config, data, batches, last)

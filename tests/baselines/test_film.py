@@ -6,7 +6,8 @@ import torch
 
 from baselines import FiLM, FiLMConfig, FittedConditioned
 from baselines.capacity import hyperzero_parameters, matched
-from baselines.film import FiLMNetwork, action_loss, n_parameters
+from baselines.conditioned import action_loss
+from baselines.film import FiLMNetwork, n_parameters
 from experts import Rollouts
 from experts.minibatches import States
 from tests.baselines.blind import blind_error, error
