@@ -36,7 +36,7 @@ from param_envs import Context, Family
 
 EVALUATION_EPISODES = 10
 EVALUATION_SEED = 1_000_003
-SELECTION_EPISODES = 20
+SELECTION_EPISODES = 10
 """Of the family's length; of shorter training episodes as many more, of twice their length."""
 SELECTION_SEED = 2_000_003
 CANDIDATES_FROM = 0.75
@@ -217,6 +217,7 @@ def _model(recipe: Recipe, environment: Any, seed: int, *, warm: bool) -> BaseAl
         "device": "cpu",
     }
     if recipe.algorithm == "ppo":
+        policy["optimizer_kwargs"] = {"eps": 1e-5, "fused": True}  # SB3's ε, in one kernel
         ppo = PPO(
             TanhMeanPolicy,
             environment,
