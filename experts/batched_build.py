@@ -39,6 +39,7 @@ class Batching:
         checkpoint_every: environment steps of an agent between the policies that are kept along its
             training; None to keep none.
         checkpoint_from: environment steps before the first of them.
+        checkpoint_last: only so many are kept, those of the end; None for all.
         save_minutes: between saved states: what a kill loses at most.
 
     Raises:
@@ -49,16 +50,14 @@ class Batching:
     device: str = "auto"
     checkpoint_every: int | None = None
     checkpoint_from: int = 0
+    checkpoint_last: int | None = None
     save_minutes: float = SAVE_MINUTES
 
     def __post_init__(self) -> None:
-        size, every = self.batch_size, self.checkpoint_every
+        size = self.batch_size
         require("batch_size", size, size is None or size >= 1, "at least 1")
         require("device", self.device, self.device in DEVICES, f"one of {', '.join(DEVICES)}")
-        require("checkpoint_every", every, every is None or every >= 1, "at least 1")
-        require("checkpoint_from", self.checkpoint_from, self.checkpoint_from >= 0, "at least 0")
-        if every is None and self.checkpoint_from:
-            raise ValueError("`checkpoint_from` must come with `checkpoint_every`")
+        self.checkpoints(Path())  # says what is wrong with it
         require("save_minutes", self.save_minutes, self.save_minutes >= 0.0, "at least 0")
 
     def chosen_device(self) -> torch.device:
@@ -74,13 +73,34 @@ class Batching:
 
     def checkpoints(self, directory: Path) -> CheckpointSchedule | None:
         """Which policies are kept along a training of experts in `directory`; None for none."""
-        if self.checkpoint_every is None:
-            return None
-        return CheckpointSchedule(
-            directory=directory / CHECKPOINTS,
-            every=self.checkpoint_every,
-            start=self.checkpoint_from,
+        return checkpoints_in(
+            directory, self.checkpoint_every, self.checkpoint_from, self.checkpoint_last
         )
+
+
+def checkpoints_in(
+    directory: Path, every: int | None, start: int = 0, last: int | None = None
+) -> CheckpointSchedule | None:
+    """Which policies are kept along the trainings of experts in `directory`; None for none.
+
+    Args:
+        directory: of the experts; the policies are written into its folder `checkpoints`.
+        every: environment steps of an agent between the policies; None to keep none.
+        start: environment steps before the first of them.
+        last: only so many are kept, those of the end; None for all.
+
+    Raises:
+        ValueError: for a number that makes no sense, or `start` or `last` without `every`.
+    """
+    require("checkpoint_every", every, every is None or every >= 1, "at least 1")
+    require("checkpoint_from", start, start >= 0, "at least 0")
+    require("checkpoint_last", last, last is None or last >= 1, "at least 1")
+    if every is None:
+        for name, value in (("checkpoint_from", start), ("checkpoint_last", last)):
+            if value:
+                raise ValueError(f"`{name}` must come with `checkpoint_every`")
+        return None
+    return CheckpointSchedule(directory=directory / CHECKPOINTS, every=every, start=start, last=last)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from experts.assessment import assess
 from experts.engines import Engine
 from experts.jobs import BuildProgress, Job, manifest_path, run_jobs
 from experts.recipes import Recipe
 from param_envs import Context, Family
+
+if TYPE_CHECKING:
+    from experts.offpolicy import CheckpointSchedule  # imports torch
 
 
 def plan(
@@ -87,6 +91,7 @@ def build(
     along: Sequence[str] = (),
     workers: int | None = None,
     engine: Engine | None = None,
+    checkpoints: CheckpointSchedule | None = None,
     seed: int = 0,
     on_progress: Callable[[BuildProgress], None] | None = None,
 ) -> None:
@@ -110,11 +115,12 @@ def build(
         workers: experts at once, each on one thread; None for the engine's own number, which is 2
             on this machine.
         engine: where they are trained, see `engine_named`; processes of this machine by default.
+        checkpoints: which policies along the trainings are kept, and where; TD3 and SAC only.
         seed: of the build; expert i trains with seed + i.
         on_progress: called about twice a second.
 
     Raises:
-        ValueError: for a number of workers below 1, or as in `plan`.
+        ValueError: for a number of workers below 1, checkpoints with PPO, or as in `plan`.
         BuildError: at the end, if experts failed; names them and why.
     """
     jobs = plan(
@@ -134,6 +140,7 @@ def build(
         directory=directory,
         workers=workers,
         engine=engine,
+        checkpoints=checkpoints,
         on_progress=on_progress,
     )
     assess(directory)

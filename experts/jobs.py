@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from experts.engines import Engine, Failed, Finished, LocalEngine, Perform, Pool, Report, Reported
 from experts.recipes import Recipe
-from experts.store import Expert, expert_name, load_expert, save_expert
+from experts.store import Expert, expert_name, load_expert, save_expert, write_atomically
 from param_envs import Context, Family, family_of
 
+if TYPE_CHECKING:
+    from experts.offpolicy import CheckpointSchedule  # imports torch
+
 POLL_SECONDS = 0.5
+NEVER = 10**9
+"""Checkpoints between writes, where one write at the end will do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +98,7 @@ def run_jobs(
     directory: Path,
     workers: int | None = None,
     engine: Engine | None = None,
+    checkpoints: CheckpointSchedule | None = None,
     on_progress: Callable[[BuildProgress], None] | None = None,
 ) -> None:
     """Trains the experts of `jobs` that `directory` does not have yet.
@@ -106,22 +114,28 @@ def run_jobs(
         directory: where experts are written, each as soon as it is done.
         workers: experts at once, each on one thread; None for the engine's own number.
         engine: where they are trained, processes of this machine by default.
+        checkpoints: which policies along the trainings are kept, and where; TD3 and SAC only.
         on_progress: called about twice a second.
 
     Raises:
-        ValueError: for a number of workers below 1, or warm starts with a recipe that has none.
+        ValueError: for a number of workers below 1, or checkpoints with a recipe of PPO.
         BuildError: at the end, if experts failed; names them and why.
     """
     if workers is not None and workers < 1:
         raise ValueError(f"`workers` must be at least 1, got {workers}")
-    if recipe.algorithm != "ppo" and any(job.warm_from is not None for job in jobs):
-        raise ValueError(f"warm starts need a PPO recipe, got {recipe.name!r}")
+    if recipe.algorithm == "ppo" and checkpoints is not None:
+        raise ValueError(f"`checkpoints` need a recipe of TD3 or SAC, got {recipe.name!r}")
     _discard_torn_writes(directory)
-    board = _Board(jobs=list(jobs), directory=directory, recipe=recipe)
+    board = _Board(
+        jobs=list(jobs),
+        directory=directory,
+        recipe=recipe,
+        checkpoints=None if checkpoints is None else checkpoints.directory,
+    )
     if not board.todo:
         board.report(on_progress)
         return
-    prepare = partial(prepare_training, family.env_id, reward, recipe)
+    prepare = partial(prepare_training, family.env_id, reward, recipe, checkpoints)
     with (engine or LocalEngine()).open(prepare, workers=workers) as pool:
         while board.pending or board.submitted:
             board.submit_ready(pool)
@@ -141,6 +155,7 @@ class _Board:
     jobs: list[Job]
     directory: Path
     recipe: Recipe
+    checkpoints: Path | None = None
     todo: list[Job] = field(init=False)
     pending: list[Job] = field(init=False)
     submitted: dict[str, Job] = field(default_factory=dict)
@@ -187,8 +202,12 @@ class _Board:
         if isinstance(event, Failed):
             self.errors[name] = event.error
             return
+        trained: Trained = event.result
         try:
-            save_expert(event.result, self.directory)
+            if self.checkpoints is not None and trained.checkpoints is not None:
+                self.checkpoints.mkdir(parents=True, exist_ok=True)
+                write_atomically(self.checkpoints / f"{name}.safetensors", trained.checkpoints)
+            save_expert(trained.expert, self.directory)  # last: the job is done when this is there
         except OSError as error:
             self.errors[name] = f"{type(error).__name__}: {error}"
         else:
@@ -211,8 +230,27 @@ class _Board:
         )
 
 
-def prepare_training(env_id: str, reward: str, recipe: Recipe) -> Perform:
-    """What trains the expert of (context, seed, parent or None) in the process that calls this."""
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What a training gives.
+
+    Attributes:
+        expert: the expert.
+        checkpoints: content of the file of policies along its training; None if none were kept.
+    """
+
+    expert: Expert
+    checkpoints: bytes | None = None
+
+
+def prepare_training(
+    env_id: str, reward: str, recipe: Recipe, checkpoints: CheckpointSchedule | None = None
+) -> Perform:
+    """What trains the expert of (context, seed, parent or None) in the process that calls this.
+
+    SB3 trains; but TD3 and SAC with a warm start, or whose policies are kept along the way, are
+    trained by `train_many`, as one agent.
+    """
     import torch
 
     from experts.training import train
@@ -220,20 +258,56 @@ def prepare_training(env_id: str, reward: str, recipe: Recipe) -> Perform:
     torch.set_num_threads(1)
     family = family_of(env_id)
 
-    def perform(piece: tuple[Context, int, Expert | None], report: Report) -> Expert:
+    def perform(piece: tuple[Context, int, Expert | None], report: Report) -> Trained:
         context, seed, parent = piece
         report(0)
-        return train(
-            family,
-            context,
-            reward=reward,
-            recipe=recipe,
-            seed=seed,
-            warm_start=parent,
-            on_steps=report,
+        if recipe.algorithm != "ppo" and (parent is not None or checkpoints is not None):
+            return _train_alone(family, context, reward, recipe, seed, parent, checkpoints, report)
+        return Trained(
+            expert=train(
+                family,
+                context,
+                reward=reward,
+                recipe=recipe,
+                seed=seed,
+                warm_start=parent,
+                on_steps=report,
+            )
         )
 
     return perform
+
+
+def _train_alone(
+    family: Family,
+    context: Context,
+    reward: str,
+    recipe: Recipe,
+    seed: int,
+    parent: Expert | None,
+    checkpoints: CheckpointSchedule | None,
+    report: Report,
+) -> Trained:
+    from experts.offpolicy import train_many
+    from experts.offpolicy.checkpoints import checkpoint_path
+
+    with tempfile.TemporaryDirectory() as folder:
+        here = None
+        if checkpoints is not None:
+            here = replace(checkpoints, directory=Path(folder), flush_every=NEVER)
+        (expert,) = train_many(
+            family,
+            [context],
+            reward=reward,
+            recipe=recipe,
+            seed=seed,
+            n_threads=1,
+            warm_starts=None if parent is None else [parent],
+            checkpoints=here,
+            on_steps=report,
+        )
+        kept = None if here is None else checkpoint_path(here.directory, context).read_bytes()
+        return Trained(expert=expert, checkpoints=kept)
 
 
 def _discard_torn_writes(directory: Path) -> None:

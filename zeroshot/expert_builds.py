@@ -16,6 +16,7 @@ from experts import BuildProgress, RepairSettings, build, recipe_for, repair
 from experts.build import plan
 from experts.engines import Engine
 from experts.jobs import Job
+from experts.offpolicy import CheckpointSchedule
 from experts.rebuild import CANDIDATES, interrupted_round
 from experts.recipes import Recipe
 from experts.store import expert_name
@@ -55,6 +56,7 @@ def build_experts(
     anchors: Sequence[str],
     anchor_zoo: Path | None,
     along: Sequence[str],
+    checkpoints: CheckpointSchedule | None,
     seed: int,
 ) -> int:
     """Builds a suite's experts with a progress line; returns the exit code.
@@ -72,10 +74,12 @@ def build_experts(
         anchors: contexts trained from scratch in a chained build, as feature=value words.
         anchor_zoo: folder of experts that the anchors are warm-started from in their turn.
         along: features that a chain may change, all if empty.
+        checkpoints: which policies along the trainings are kept, and where.
         seed: of the build.
 
     Raises:
-        ValueError: for an unknown recipe, anchors without `chain`, or a bad number.
+        ValueError: for an unknown recipe, anchors without `chain`, checkpoints with PPO, or a bad
+            number.
     """
     if (anchors or anchor_zoo or along) and not chain:
         raise ValueError("`anchors`, `anchor_zoo` and `along` must come with --chain")
@@ -116,6 +120,7 @@ def build_experts(
             along=along,
             workers=workers,
             engine=engine,
+            checkpoints=checkpoints,
             seed=seed,
             on_progress=report,
         )

@@ -41,9 +41,10 @@ class Build(EngineOptions):
             machine's cores; with a recipe of TD3 or SAC.
         batch_size: With --batched: agents at once at most, instead of all.
         device: With --batched: where; auto is a GPU where there is one.
-        checkpoint_every: With --batched: keep every agent's policy after so many environment steps
-            each, in FOLDER/checkpoints.
+        checkpoint_every: With a recipe of TD3 or SAC: keep every agent's policy after so many
+            environment steps each, in FOLDER/checkpoints.
         checkpoint_from: With --checkpoint-every: environment steps before the first.
+        checkpoint_last: With --checkpoint-every: keep only so many, those of the end.
         seed: Of the build; expert i trains with seed + i.
     """
 
@@ -62,15 +63,15 @@ class Build(EngineOptions):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     checkpoint_every: int | None = None
     checkpoint_from: int = 0
+    checkpoint_last: int | None = None
     seed: int = 0
 
     def __call__(self) -> int:
         """Builds, with a progress line."""
         if self.batched:
             return self._batched()
-        self._refuse(
-            ("batch_size", "device", "checkpoint_every", "checkpoint_from"), "must come with"
-        )
+        self._refuse(("batch_size", "device"), "must come with")
+        from experts.batched_build import checkpoints_in
         from zeroshot.expert_builds import build_experts
 
         return build_experts(
@@ -86,6 +87,9 @@ class Build(EngineOptions):
             anchors=self.anchors,
             anchor_zoo=self.anchor_zoo,
             along=self.along,
+            checkpoints=checkpoints_in(
+                self.out, self.checkpoint_every, self.checkpoint_from, self.checkpoint_last
+            ),
             seed=self.seed,
         )
 
@@ -114,6 +118,7 @@ class Build(EngineOptions):
                 device=self.device,
                 checkpoint_every=self.checkpoint_every,
                 checkpoint_from=self.checkpoint_from,
+                checkpoint_last=self.checkpoint_last,
             ),
             estimate=self.estimate,
             seed=self.seed,

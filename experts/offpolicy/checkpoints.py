@@ -29,6 +29,7 @@ class CheckpointSchedule:
             own folder.
         every: environment steps of an agent between checkpoints.
         start: environment steps of an agent before the first.
+        last: only so many are kept, those of the end; None for all.
         flush_every: checkpoints between writes; each write is of the whole file.
 
     Raises:
@@ -38,11 +39,13 @@ class CheckpointSchedule:
     directory: Path
     every: int
     start: int = 0
+    last: int | None = None
     flush_every: int = 25
 
     def __post_init__(self) -> None:
         require("every", self.every, self.every >= 1, "at least 1")
         require("start", self.start, self.start >= 0, "at least 0")
+        require("last", self.last, self.last is None or self.last >= 1, "at least 1")
         require("flush_every", self.flush_every, self.flush_every >= 1, "at least 1")
 
 
@@ -120,6 +123,9 @@ class CheckpointRecorder:
         self._steps.append(steps)
         self._policies.append(policies)
         self._unwritten += 1
+        if self._schedule.last is not None:
+            self._steps = self._steps[-self._schedule.last :]
+            self._policies = self._policies[-self._schedule.last :]
         if self._unwritten >= self._schedule.flush_every:
             self.flush()
 

@@ -192,6 +192,8 @@ def test_what_cannot_be_batched_is_refused(tmp_path: Path) -> None:
         ({"device": "tpu"}, "`device` must be one of auto, cpu, cuda, got 'tpu'"),
         ({"checkpoint_every": 0}, "`checkpoint_every` must be at least 1, got 0"),
         ({"checkpoint_from": 5}, "`checkpoint_from` must come with `checkpoint_every`"),
+        ({"checkpoint_last": 5}, "`checkpoint_last` must come with `checkpoint_every`"),
+        ({"checkpoint_every": 5, "checkpoint_last": 0}, "`checkpoint_last` must be at least 1"),
         ({"save_minutes": -1.0}, r"`save_minutes` must be at least 0, got -1\.0"),
     ):
         with pytest.raises(ValueError, match=text):

@@ -4,15 +4,20 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from experts import BuildError, BuildProgress, build, load_experts, recipe_for
+from experts import BuildError, BuildProgress, build, load_experts
 from experts.build import plan
 from experts.jobs import Job, manifest_path, run_jobs
+from experts.offpolicy import CheckpointSchedule, load_checkpoints
+from experts.offpolicy.checkpoints import checkpoint_path
 from param_envs import family_of
 from tests.experts.factories import ENV_ID, TINY
+from tests.experts.test_offpolicy_training import TD3
 
 FAMILY = family_of(ENV_ID)
 CONTEXTS = [FAMILY.context(speed=s) for s in (-2.0, -1.0, 1.0, 2.0, 3.0)]
@@ -74,11 +79,36 @@ def test_workers_must_be_positive(tmp_path: Path) -> None:
         build(FAMILY, CONTEXTS, reward="track", recipe=TINY, directory=tmp_path, workers=0)
 
 
-def test_a_chain_needs_a_recipe_that_warm_starts(tmp_path: Path) -> None:
-    arguments = {"reward": "track", "directory": tmp_path, "anchors": [{"speed": 2.0}]}
-    with pytest.raises(ValueError, match="warm starts need a PPO recipe, got 'td3-paper'"):
-        build(FAMILY, CONTEXTS, recipe=recipe_for("td3-paper", ENV_ID), **arguments)
+def test_checkpoints_need_a_recipe_of_td3_or_sac(tmp_path: Path) -> None:
+    schedule = CheckpointSchedule(directory=tmp_path / "checkpoints", every=8)
+    arguments = {"reward": "track", "directory": tmp_path, "checkpoints": schedule}
+    with pytest.raises(ValueError, match="`checkpoints` need a recipe of TD3 or SAC, got 'tiny'"):
+        build(FAMILY, CONTEXTS, recipe=TINY, **arguments)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_td3_chains_and_keeps_policies_along_the_way(tmp_path: Path) -> None:
+    recipe = replace(TD3, warm_steps=32)
+    build(
+        FAMILY,
+        CONTEXTS[3:],
+        reward="track",
+        recipe=recipe,
+        directory=tmp_path,
+        anchors=[{"speed": 2.0}],
+        checkpoints=CheckpointSchedule(directory=tmp_path / "checkpoints", every=4, last=3),
+    )
+    experts = load_experts(tmp_path)
+    assert [record["warm_start"] for record in experts.records] == [
+        None,
+        {"expert": "speed=2_torso=0.5", "reward": "track"},
+    ]
+    assert [record["steps"] for record in experts.records] == [recipe.total_steps, 32]
+    for context, record in zip(CONTEXTS[3:], experts.records, strict=True):
+        kept = load_checkpoints(checkpoint_path(tmp_path / "checkpoints", context))
+        assert np.diff(kept.steps).tolist() == [4, 4]
+        assert 0 <= record["steps"] - kept.steps[-1] < 4
+        assert kept.record["context"] == dict(context)
 
 
 def test_build_chains_and_goes_on_where_it_stopped(tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def test_help_has_every_option_and_version_is_printed(capsys: pytest.CaptureFixt
         "film": ["--method", "--context", "--out", "--seed", "--steps", "--width", "--height"],
         "experts build": [
             *("--recipe", "--out", "--workers", "--chain", "--anchors", "--anchor-zoo"),
-            *("--batched", "--batch-size", "--device", "--checkpoint-every", "--checkpoint-from"),
+            *("--batched", "--batch-size", "--device", "--checkpoint-every", "--checkpoint-last"),
         ],
         "experts repair": ["--recipe", "--out", "--workers", "--donors", "--threshold", "--seed"],
         "suites": ["--json"],
