@@ -100,7 +100,9 @@ def checkpoints_in(
             if value:
                 raise ValueError(f"`{name}` must come with `checkpoint_every`")
         return None
-    return CheckpointSchedule(directory=directory / CHECKPOINTS, every=every, start=start, last=last)
+    return CheckpointSchedule(
+        directory=directory / CHECKPOINTS, every=every, start=start, last=last
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,6 +41,33 @@ ADAPTED_REFERENCES = ("nearest", FROM_SCRATCH)
 """References with few-shot rows: a prior without learning, and none at all."""
 
 
+def rollouts_of(
+    suite: Suite,
+    experts: Experts,
+    *,
+    seed: int = ROLLOUT_SEED,
+    collection: Path | None = None,
+    n_threads: int = 0,
+) -> Rollouts:
+    """What methods learn from: rollouts of experts, and the many policies of their contexts.
+
+    Args:
+        suite: of the experts.
+        experts: of some of its contexts.
+        seed: of the starts.
+        collection: folder of many policies of every context; None where there are none.
+        n_threads: to play on, 0 for all cores.
+
+    Raises:
+        ValueError: if the collection is damaged or lacks a context.
+    """
+    played = collect(
+        experts, features=suite.features, seed=seed, n_steps=suite.n_steps, n_threads=n_threads
+    )
+    many = None if collection is None else collection_in(collection, experts.contexts)
+    return replace(played, collection=many)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Bench:
     """Performs units; picklable, so that every process can have its own.
@@ -75,17 +102,9 @@ class Bench:
     @cached_property
     def rollouts(self) -> Rollouts:
         """Rollouts of all experts, collected when the first method needs them."""
-        many = None
-        if self.collection is not None:
-            many = collection_in(self.collection, self.suite.contexts)
-        played = collect(
-            self.experts,
-            features=self.suite.features,
-            seed=ROLLOUT_SEED,
-            n_steps=self.suite.n_steps,
-            n_threads=self.n_threads,
+        return rollouts_of(
+            self.suite, self.experts, collection=self.collection, n_threads=self.n_threads
         )
-        return replace(played, collection=many)
 
     def split(self, seed: int) -> Split:
         """Which contexts are learned from and held out at that seed."""

@@ -202,6 +202,8 @@ class Film:
 
     def __call__(self) -> int:
         """Fits the method, generates the policy and films it."""
+        from experts import zoo_path
+        from experts.collections import find_collection
         from zeroshot.film import check_film, film, generate, parse_context
         from zeroshot.methods import make_method
         from zeroshot.run import experts_of
@@ -224,6 +226,7 @@ class Film:
                 self.method,
                 context,
                 seed=self.seed,
+                collection=find_collection(self.zoo or zoo_path(suite.zoo)),
                 progress=lambda fraction: status.update(f"{text}, {fraction:.0%}"),
             )
         with console.status("filming"):

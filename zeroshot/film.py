@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experts import Experts, collect
+from experts import Experts
 from param_envs import Context, Family, ParamEnv
 from param_envs.env import render_fps
+from zeroshot.bench import rollouts_of
 from zeroshot.methods import make_method
 from zeroshot.protocol import Policies, Progress
 from zeroshot.suites import Suite
@@ -28,6 +29,7 @@ def generate(
     context: Context,
     *,
     seed: int = 0,
+    collection: Path | None = None,
     progress: Progress | None = None,
 ) -> Policies:
     """Fits a method on the suite and generates the policy of one context.
@@ -41,10 +43,11 @@ def generate(
         method: registered name or import path.
         context: any context of the family, on the grid or not.
         seed: of rollouts and fit.
+        collection: folder of many policies of every context; None where there are none.
         progress: told how far the fit is.
     """
     ids = [i for i, other in enumerate(suite.contexts) if other != context]
-    data = collect(experts.select(ids), features=suite.features, seed=seed, n_steps=suite.n_steps)
+    data = rollouts_of(suite, experts.select(ids), seed=seed, collection=collection)
     return make_method(method).fit(data, seed=seed, progress=progress).policies([context])
 
 

@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from experts import Experts, MLPPolicies, play
+from experts import Experts, MLPPolicies, play, zoo_path
+from experts.collections import find_collection
+from experts.collections import fingerprint as collection_fingerprint
 from experts.engines import Engine
 from experts.finetune import fine_tune
 from experts.finetune_sac import FineTuneConfig
@@ -127,8 +129,9 @@ class Comparison:
         """Decides the starts of all evaluations: those of the split's test episodes."""
         return TEST_STARTS + self.split_seed
 
-    def settings(self, experts: Experts) -> dict[str, Any]:
+    def settings(self, experts: Experts, collection: Path | None) -> dict[str, Any]:
         """All that runs in one folder have in common; starts, contexts and seeds may be added."""
+        many = {} if collection is None else {"collection": collection_fingerprint(collection)}
         return {
             "suite": self.suite.name,
             "suite_version": self.suite.version,
@@ -141,6 +144,7 @@ class Comparison:
             "n_episodes": self.n_episodes,
             "episode_steps": self.suite.n_steps,
             "config": asdict(self.config),
+            **many,
         }
 
 
@@ -245,7 +249,8 @@ def fine_tune_suite(
         FileExistsError: if another process writes to `out`.
     """
     experts = experts_of(comparison.suite, zoo)
-    with open_results(out, comparison.settings(experts), resume=True) as folder:
+    many = find_collection(zoo or zoo_path(comparison.suite.zoo))
+    with open_results(out, comparison.settings(experts, many), resume=True) as folder:
         for directory in (out / RUNS, out / STARTS):
             directory.mkdir(exist_ok=True)
             for torn in directory.glob(".*.part"):
@@ -259,7 +264,7 @@ def fine_tune_suite(
         try:
             performed = perform_all(
                 waiting,
-                _fine_tuning(comparison, waiting, experts, out / STARTS, say).prepare,
+                _fine_tuning(comparison, waiting, experts, many, out / STARTS, say).prepare,
                 n_workers=workers or (None if engine else default_workers(len(waiting))),
                 on_progress=partial(_tell, fractions, on_progress),
                 engine=engine,
@@ -280,6 +285,7 @@ def _fine_tuning(
     comparison: Comparison,
     waiting: list[Piece],
     experts: Experts,
+    collection: Path | None,
     directory: Path,
     say: Callable[[str], None],
 ) -> FineTuning:
@@ -289,7 +295,14 @@ def _fine_tuning(
     for start in comparison.starts:
         if start in needed:
             policies = start_policies(
-                start, suite, experts, ids, seed=comparison.split_seed, directory=directory, say=say
+                start,
+                suite,
+                experts,
+                ids,
+                seed=comparison.split_seed,
+                directory=directory,
+                collection=collection,
+                say=say,
             )
             starts[start] = {
                 name: policies.select([i]) for i, name in enumerate(comparison.held_out)

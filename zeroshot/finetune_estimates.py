@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from experts import Experts, play
+from experts import Experts, play, zoo_path
+from experts.collections import find_collection
 from experts.engines import Engine
 from experts.estimates import Estimate, wall_seconds
 from experts.finetune import fine_tune
@@ -53,12 +54,55 @@ def print_finetuning_estimate(
         FileNotFoundError: if the suite has no experts.
     """
     experts = experts_of(comparison.suite, zoo)
-    records = read_records(out)
-    done = {piece_of(record) for record in records}
-    waiting = [piece for piece in comparison.pieces if piece not in done]
+    many = find_collection(zoo or zoo_path(comparison.suite.zoo))
+    waiting = pieces_left(comparison, out)
     if not waiting:
         say(console, f"runs: nothing to do, all {len(comparison.pieces)} are there")
         return 0
+    found = estimate_of(
+        comparison,
+        experts,
+        waiting,
+        out=out,
+        collection=many,
+        workers=workers or (engine.capacity() if engine else default_workers(len(waiting))),
+        tell=lambda text: say(console, text),
+    )
+    print_estimate(found, "runs", len(comparison.pieces) - len(waiting), console)
+    return 0
+
+
+def pieces_left(comparison: Comparison, out: Path) -> list[Piece]:
+    """The runs that a folder lacks; it may be absent."""
+    done = {piece_of(record) for record in read_records(out)}
+    return [piece for piece in comparison.pieces if piece not in done]
+
+
+def estimate_of(
+    comparison: Comparison,
+    experts: Experts,
+    waiting: Sequence[Piece],
+    *,
+    out: Path,
+    collection: Path | None,
+    workers: int,
+    tell: Callable[[str], None],
+) -> Estimate:
+    """What runs will take: as long as those in `out` did, or as measured for some seconds.
+
+    Args:
+        comparison: what is compared.
+        experts: one a context of the suite.
+        waiting: the runs to do, at least one.
+        out: folder of the results; it may be absent.
+        collection: folder of many policies of every context; None where there are none.
+        workers: runs at once.
+        tell: told what was measured.
+
+    Raises:
+        ValueError: if a method fails in the attempt.
+    """
+    records = read_records(out)
     recorded = {
         start: median(r["seconds"] for r in records if r["start"] == start)
         for start in {record["start"] for record in records}
@@ -73,26 +117,20 @@ def print_finetuning_estimate(
             source = MEASURED_HERE
             if start not in (SCRATCH, NEAREST):
                 source += ", on the nearest expert's network"
-        say(console, f"{start}: a run takes {seconds[start]:.3g} s, {source}")
+        tell(f"{start}: a run takes {seconds[start]:.3g} s, {source}")
     fits = [
         start
         for start in seconds
         if start not in (SCRATCH, NEAREST)
         and not (out / STARTS / f"{plain_name(start)}.npz").exists()
     ]
-    print_estimate(
-        finetuning_estimate(
-            comparison,
-            waiting,
-            seconds,
-            fitting=_fit_seconds(comparison, experts, fits, console),
-            workers=workers or (engine.capacity() if engine else default_workers(len(waiting))),
-        ),
-        "runs",
-        len(comparison.pieces) - len(waiting),
-        console,
+    return finetuning_estimate(
+        comparison,
+        waiting,
+        seconds,
+        fitting=_fit_seconds(comparison, experts, fits, collection, tell),
+        workers=workers,
     )
-    return 0
 
 
 def finetuning_estimate(
@@ -187,7 +225,11 @@ class _Enough(Exception):
 
 
 def _fit_seconds(
-    comparison: Comparison, experts: Experts, methods: Sequence[str], console: Console
+    comparison: Comparison,
+    experts: Experts,
+    methods: Sequence[str],
+    collection: Path | None,
+    tell: Callable[[str], None],
 ) -> float:
     bench = Bench(
         suite=replace(comparison.suite, n_episodes=1),
@@ -195,9 +237,10 @@ def _fit_seconds(
         transfer=np.zeros((len(experts), len(experts))),  # only tells references whom to choose
         methods={},
         rule=rule_of(comparison.split, comparison.suite),
+        collection=collection,
     )
     total = 0.0
     for name, found in measure(bench, methods).items():
-        say(console, f"{name}: the fit takes {found.seconds:.3g} s, {MEASURED_HERE}")
+        tell(f"{name}: the fit takes {found.seconds:.3g} s, {MEASURED_HERE}")
         total += found.setup + found.seconds
     return total

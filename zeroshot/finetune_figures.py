@@ -11,13 +11,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from zeroshot.figures import METHOD_COLOURS, REFERENCE_STYLES, save_figure
-from zeroshot.finetune_results import Record, read_records
+from zeroshot.finetune_results import RETURN_VERSUS_STEPS, Record, read_records
 from zeroshot.finetune_starts import NEAREST, SCRATCH
 from zeroshot.finetune_statistics import NEAR_EXPERT, expert_target
 from zeroshot.references import EXPERT
 from zeroshot.statistics import mean_interval
 
-RETURN_VERSUS_STEPS = "return-versus-steps.png"
 MOST_COLUMNS = 3
 
 START_STYLES = {

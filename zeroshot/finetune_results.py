@@ -15,6 +15,9 @@ from zeroshot.finetune_statistics import expert_target, largest_dip, steps_to_re
 RUNS = "runs"
 """Folder of the files, in the output folder."""
 
+RETURN_VERSUS_STEPS = "return-versus-steps.png"
+"""The figure, in the output folder."""
+
 Record = dict[str, Any]
 
 

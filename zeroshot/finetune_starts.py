@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from experts import Experts, MLPPolicies, collect
+from experts import Experts, MLPPolicies
 from experts.store import write_atomically
-from zeroshot.bench import ROLLOUT_SEED
+from zeroshot.bench import rollouts_of
 from zeroshot.finetune_results import plain_name
 from zeroshot.methods import config_of, make_method
 from zeroshot.references import Training, nearest
@@ -41,6 +41,7 @@ def start_policies(
     *,
     seed: int,
     directory: Path,
+    collection: Path | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> MLPPolicies:
     """One policy of every held-out context, in the split's order.
@@ -55,6 +56,7 @@ def start_policies(
         split: which are held out.
         seed: of the fit.
         directory: of the stored policies.
+        collection: folder of many policies of every context; None where there are none.
         say: told that a method is fitted.
 
     Raises:
@@ -69,7 +71,7 @@ def start_policies(
     if path.exists():
         return _read(path, start, config)
     say(f"fitting {start} on {len(split.train)} contexts")
-    data = collect(experts, features=suite.features, seed=ROLLOUT_SEED, n_steps=suite.n_steps)
+    data = rollouts_of(suite, experts, collection=collection)
     fitted = method.fit(data.select(split.train), seed=seed)
     policies = fitted.policies([suite.contexts[i] for i in split.test])
     if not isinstance(policies, MLPPolicies):

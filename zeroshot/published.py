@@ -32,3 +32,16 @@ PUBLISHED_ZERO_SHOT = {
 """Suite to method to mean test return, as rerun for HyPoGen (ICLR 2025, Table 1): 20 % of the
 contexts for training, 80 % for testing, 5 splits. Its released code keeps the checkpoint of the
 best test return, so they may be optimistic. The original paper prints no numbers."""
+
+GENHYPER_TABLE_1 = {
+    "cheetah-vel": {15: -40.33, 25: -37.05, 35: -34.84},
+    "ant-dir": {15: 452.32, 25: 478.45, 35: 496.65, 45: 505.64},
+}
+"""Suite to number of training tasks to HypLatent's mean return over the five held-out tasks
+(GenHyper, Table I, without intervals). The labels of its figures are those of the uniform grids."""
+
+GENHYPER_OTHERS = (
+    "PEARL (-135.3; 123.9 on Ant-Dir), MACAW (-60.5; 376.5) and Prompt-DT (-34.43; 409.81), which "
+    "were not told the goal and are likely on the older grids"
+)
+"""The other rows of that table."""

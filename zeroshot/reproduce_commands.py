@@ -24,7 +24,7 @@ class Reproduce(EngineOptions):
     tables.md and tables.html with published numbers beside these.
 
     Attributes:
-        paper: Which: hyperzero.
+        paper: Which: hyperzero or genhyper.
         out: Folder of everything, results/PAPER by default. What is finished there is kept, so
             that the preset paper goes on where laptop ended.
         preset: How much: laptop or paper; --describe tells what laptop leaves out.

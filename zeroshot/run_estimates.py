@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from experts import zoo_path
+from experts.collections import find_collection
 from experts.engines import Engine, Failed, Finished, LocalEngine, Perform, Report
 from experts.estimates import Estimate, wall_seconds
 from zeroshot.bench import ADAPTED_REFERENCES, Bench, method_named
@@ -99,6 +101,7 @@ def print_run_estimate(
         rule=rule,
         shots=n_shots,
         train_rows=train_rows,
+        collection=find_collection(zoo or zoo_path(suite.zoo)),
         n_threads=1 if engine else threads_each(workers),
     )
     references = [*reference_names(suite.features, experts), *([FROM_SCRATCH] if n_shots else [])]

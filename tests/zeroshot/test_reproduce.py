@@ -294,7 +294,7 @@ def test_describing_starts_nothing(
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["nope"], "unknown paper 'nope', allowed are ['hyperzero'"),
+        (["nope"], "unknown paper 'nope', allowed are ['genhyper', 'hyperzero'"),
         (["hyperzero", "--preset", "huge"], "`preset` must be one of ['laptop', 'paper'], got"),
         (["hyperzero", "--suites", "nope"], "`suites` must be among"),
         (["hyperzero", "--workers", "-1"], "`workers` must be at least 0, got -1"),

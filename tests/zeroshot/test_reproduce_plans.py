@@ -12,8 +12,9 @@ from zeroshot.published import PUBLISHED_ZERO_SHOT
 from zeroshot.reproduce import PLANS
 from zeroshot.reproduce.hyperzero import HYPERZERO, REACH, TRACK
 from zeroshot.reproduce.page import Page, html, markdown
-from zeroshot.reproduce.plan import PlannedFilm, PlannedRun, Preset
+from zeroshot.reproduce.plan import PlannedFilm, PlannedFineTuning, PlannedRun, Preset
 from zeroshot.reproduce.tables import Cell, Table
+from zeroshot.reproduce.tuning import comparison_of
 from zeroshot.splits import rule_of
 from zeroshot.suites import SUITES, suite_of
 
@@ -26,6 +27,9 @@ def test_a_plan_asks_for_what_there_is(name: str) -> None:
             suite = suite_of(run.suite)
             assert split_of(suite, rule_of(run.split, suite), seed=run.seeds - 1).test
             assert not [m for m in run.methods if ":" not in m and m not in METHODS], run.name
+        for tuning in preset.fine_tunings:
+            comparison = comparison_of(tuning)
+            assert len(comparison.pieces) >= len(tuning.starts) * tuning.seeds
         for film in preset.films:
             assert film.suite in SUITES and film.method in METHODS
 
@@ -78,6 +82,21 @@ def test_a_run_has_a_folder_and_a_command() -> None:
         "zeroshot run cheetah-speed --methods maml,pearl --seeds 3 --split random:0.2 "
         "--shots 1 5 --out 'some where' --resume"
     )
+    tuning = PlannedFineTuning(
+        part="finetuning",
+        suite="cheetah-vel",
+        split="tasks:15",
+        starts=("scratch", "hyplatent"),
+        n_steps=40_000,
+        seeds=2,
+    )
+    assert tuning.name == "finetuning/cheetah-vel-tasks-15-40000"
+    assert tuning.command(Path("out")) == (
+        "zeroshot finetune cheetah-vel --start scratch hyplatent --steps 40000 --every 5000 "
+        "--seeds 2 --split tasks:15 --out out"
+    )
+    with pytest.raises(ValueError, match="`n_steps` must be at least 1, got 0"):
+        replace(tuning, n_steps=0)
     film = PlannedFilm(suite="walker-speed-reach", context=("speed=-4",))
     assert film.name == "films/walker-speed-reach_speed=-4"
     assert film.command(Path("a.mp4")) == (

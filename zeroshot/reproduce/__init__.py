@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 
+from zeroshot.reproduce.genhyper import GENHYPER
 from zeroshot.reproduce.hyperzero import HYPERZERO
 from zeroshot.reproduce.plan import Plan
 
 PLANS: dict[str, Plan] = {
     "hyperzero": HYPERZERO,
+    "genhyper": GENHYPER,
 }
 """Every plan, by name."""
 

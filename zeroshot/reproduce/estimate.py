@@ -10,16 +10,25 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from experts import Experts
+from experts import Experts, zoo_path
+from experts.collections import find_collection
 from experts.engines import Engine
 from zeroshot.bench import Bench, method_named
 from zeroshot.estimates import clock, say
 from zeroshot.fewshot import checked_shots
+from zeroshot.finetune_estimates import estimate_of, pieces_left
 from zeroshot.leaderboard import print_table
 from zeroshot.methods import config_of
 from zeroshot.references import EXPERT
-from zeroshot.reproduce.execution import known_transfer, outcomes, units_left, zoos
-from zeroshot.reproduce.plan import PlannedRun, Preset
+from zeroshot.reproduce.execution import (
+    folder_of,
+    known_transfer,
+    outcomes,
+    units_left,
+    zoos,
+)
+from zeroshot.reproduce.plan import PlannedFineTuning, PlannedRun, Preset
+from zeroshot.reproduce.tuning import comparison_of
 from zeroshot.results import Unit
 from zeroshot.run import MOST_WORKERS, default_workers, threads_each
 from zeroshot.run_estimates import CLONING, Measured, measure, run_estimate
@@ -32,16 +41,16 @@ SECONDS = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class Left:
-    """What is left of one run.
+    """What is left of one run, or of a fine-tuning.
 
     Attributes:
-        work: the run.
-        pieces: units to do.
+        work: the run or fine-tuning.
+        pieces: units, or trainings, to do.
         core_seconds: over all cores.
-        wall_seconds: of the run.
+        wall_seconds: of all of it.
     """
 
-    work: PlannedRun
+    work: PlannedRun | PlannedFineTuning
     pieces: int
     core_seconds: float
     wall_seconds: float
@@ -91,14 +100,16 @@ def print_plan_estimate(
     found = outcomes(preset, out)
     for suite, reason in {o.work.suite: o.reason for o in found if o.state == "skipped"}.items():
         say(console, f"skipped: {suite} ({reason})")
-    waiting = [o.work for o in found if o.state == "unfinished" and isinstance(o.work, PlannedRun)]
-    if not waiting:
+    unfinished = [outcome.work for outcome in found if outcome.state == "unfinished"]
+    waiting = [work for work in unfinished if isinstance(work, PlannedRun)]
+    tunings = [work for work in unfinished if isinstance(work, PlannedFineTuning)]
+    if not waiting and not tunings:
         say(console, "runs: nothing to do")
         return 0
     workers = workers or (engine.capacity() if engine else default_workers(MOST_WORKERS))
     experts = {
         name: zoo
-        for name, zoo in zoos(work.suite for work in waiting).items()
+        for name, zoo in zoos(work.suite for work in (*waiting, *tunings)).items()
         if not isinstance(zoo, str)
     }
     threads = 1 if engine else threads_each(workers)
@@ -110,7 +121,8 @@ def print_plan_estimate(
         names = dict.fromkeys(name for work in of_family for name in work.methods)
         say(console, f"fitting {', '.join(names)} on {of_family[0].suite} for {seconds:.0f} s each")
         costs[family] = _measured(of_family, benches, list(names), seconds)
-    left, played = [], set()
+    left: list[Left] = []
+    played = set()
     for work in waiting:
         bench = benches[work.name]
         known = known_transfer(out, bench.suite, bench.experts) is not None
@@ -125,6 +137,9 @@ def print_plan_estimate(
             )
         )
         played.add(work.suite)
+    for tuning in tunings:
+        say(console, f"beginning {tuning.name}")
+        left.append(_tuning_left(tuning, out, experts[tuning.suite], workers, console))
     _print(left, workers, console)
     return 0
 
@@ -173,6 +188,28 @@ def estimate_run(
     )
 
 
+def _tuning_left(
+    work: PlannedFineTuning, out: Path, experts: Experts, workers: int, console: Console
+) -> Left:
+    comparison, folder = comparison_of(work), folder_of(work, out)
+    waiting = pieces_left(comparison, folder)
+    found = estimate_of(
+        comparison,
+        experts,
+        waiting,
+        out=folder,
+        collection=find_collection(zoo_path(comparison.suite.zoo)),
+        workers=workers,
+        tell=lambda text: say(console, text),
+    )
+    return Left(
+        work=work,
+        pieces=found.pieces,
+        core_seconds=found.core_seconds,
+        wall_seconds=found.wall_seconds,
+    )
+
+
 def _bench(work: PlannedRun, experts: Experts, n_threads: int) -> Bench:
     suite = suite_of(work.suite)
     return Bench(
@@ -182,6 +219,7 @@ def _bench(work: PlannedRun, experts: Experts, n_threads: int) -> Bench:
         methods={},
         rule=rule_of(work.split, suite),
         shots=checked_shots(work.shots),
+        collection=find_collection(zoo_path(suite.zoo)),
         n_threads=n_threads,
     )
 

@@ -10,12 +10,20 @@ from pathlib import Path
 from typing import Literal
 
 from experts import Experts, zoo_path
+from experts.collections import find_collection
 from experts.engines import Engine
 from experts.store import write_atomically
 from zeroshot.fewshot import FROM_SCRATCH
 from zeroshot.progress import Reporter, Silent
 from zeroshot.references import reference_names
-from zeroshot.reproduce.plan import PlannedFilm, PlannedRun, Preset
+from zeroshot.reproduce.plan import (
+    PlannedFilm,
+    PlannedFineTuning,
+    PlannedRun,
+    Preset,
+    Work,
+)
+from zeroshot.reproduce.tuning import is_tuned, tune
 from zeroshot.results import ROWS, SETTINGS, SUMMARY, Row, Unit, read_rows, unit_of
 from zeroshot.run import TRANSFER, experts_of, fingerprint, run
 from zeroshot.splits import rule_of
@@ -29,7 +37,7 @@ State = Literal["finished", "unfinished", "skipped", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How far a run or a film is.
+    """How far a piece of work is.
 
     Attributes:
         work: which.
@@ -37,7 +45,7 @@ class Outcome:
         reason: why it was skipped or failed, empty otherwise.
     """
 
-    work: PlannedRun | PlannedFilm
+    work: Work
     state: State
     reason: str = ""
 
@@ -46,14 +54,19 @@ Told = Callable[[Sequence[Outcome]], object]
 """Is told how far everything is, whenever that changes."""
 
 
-def folder_of(work: PlannedRun, out: Path) -> Path:
-    """Where `zeroshot run` writes a run."""
+def folder_of(work: PlannedRun | PlannedFineTuning, out: Path) -> Path:
+    """Where `zeroshot run` or `zeroshot finetune` writes."""
     return out / RUNS / work.name
 
 
 def film_path(work: PlannedFilm, out: Path) -> Path:
     """The film's file."""
     return out / f"{work.name}.mp4"
+
+
+def target_of(work: Work, out: Path) -> Path:
+    """The folder or file that a piece of work makes."""
+    return film_path(work, out) if isinstance(work, PlannedFilm) else folder_of(work, out)
 
 
 Zoo = Experts | str
@@ -80,9 +93,11 @@ def outcomes(preset: Preset, out: Path) -> list[Outcome]:
     return [_outcome(work, out, there[work.suite]) for work in preset.works]
 
 
-def _outcome(work: PlannedRun | PlannedFilm, out: Path, zoo: Zoo) -> Outcome:
+def _outcome(work: Work, out: Path, zoo: Zoo) -> Outcome:
     if isinstance(work, PlannedRun):
         done = is_finished(work, out, zoo)
+    elif isinstance(work, PlannedFineTuning):
+        done = is_tuned(work, folder_of(work, out), zoo)
     else:
         done = film_path(work, out).exists()
     if done:
@@ -147,7 +162,7 @@ def perform(
     flight loses at most the units in flight.
 
     Args:
-        preset: the runs and films, done in their order.
+        preset: the work, done in its order.
         out: folder of everything.
         workers: units at once, 0 to choose as `run` does.
         engine: where, this machine by default.
@@ -167,6 +182,8 @@ def perform(
         try:
             if isinstance(work, PlannedRun):
                 _run(work, out, workers=workers, engine=engine, reporter=reporter)
+            elif isinstance(work, PlannedFineTuning):
+                tune(work, folder_of(work, out), workers=workers, engine=engine, reporter=reporter)
             else:
                 _film(work, out)
             found[i] = Outcome(work=work, state="finished")
@@ -234,5 +251,6 @@ def _film(work: PlannedFilm, out: Path) -> None:
 
     suite = suite_of(work.suite)
     context = parse_context(suite.family, work.context)
-    policies = generate(suite, experts_of(suite), work.method, context)
+    many = find_collection(zoo_path(suite.zoo))
+    policies = generate(suite, experts_of(suite), work.method, context, collection=many)
     film(suite.family, policies, context, film_path(work, out), reward=suite.reward)

@@ -1,4 +1,4 @@
-"""What a reproduction is: a literal list of runs, and which table or figure each one belongs to."""
+"""What a reproduction is: a literal list of work, and which table or figure each belongs to."""
 
 from __future__ import annotations
 
@@ -53,8 +53,7 @@ class PlannedRun:
     @property
     def name(self) -> str:
         """Folder of its results, part first: `fractions/cheetah-speed-random-0.2`."""
-        rule = "" if self.split == "random" else f"-{self.split.replace(':', '-')}"
-        return f"{self.part}/{self.suite}{rule}"
+        return f"{self.part}/{self.suite}{_suffix(self.split)}"
 
     def command(self, folder: Path) -> str:
         """The `zeroshot run` that does the same into a folder."""
@@ -65,6 +64,59 @@ class PlannedRun:
         if self.shots:
             words += ["--shots", *map(str, self.shots)]
         return shlex.join([*words, "--out", str(folder), "--resume"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedFineTuning:
+    """What `zeroshot finetune` is asked for.
+
+    Attributes:
+        part: the table that shows it.
+        suite: its name.
+        starts: `scratch`, `nearest` and names of methods.
+        n_steps: environment steps of a run.
+        seeds: runs from each start in each context.
+        every: environment steps between evaluations.
+        split: which contexts are held out.
+        contexts: of these, as feature=value words; all if empty.
+
+    Raises:
+        ValueError: for an unknown suite, a split that makes no sense, or a number below 1.
+    """
+
+    part: str
+    suite: str
+    starts: tuple[str, ...]
+    n_steps: int
+    seeds: int
+    every: int = 5_000
+    split: str = "random"
+    contexts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        rule_of(self.split, suite_of(self.suite))
+        for name in ("n_steps", "seeds", "every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}")
+
+    @property
+    def name(self) -> str:
+        """Folder of its results, part first: `finetuning/ant-dir-tasks-15-40000`.
+
+        Trainings of another length are others, and stand elsewhere.
+        """
+        return f"{self.part}/{self.suite}{_suffix(self.split)}-{self.n_steps}"
+
+    def command(self, folder: Path) -> str:
+        """The `zeroshot finetune` that does the same into a folder."""
+        words = ["zeroshot", "finetune", self.suite, "--start", *self.starts]
+        if self.contexts:
+            words += ["--contexts", *self.contexts]
+        words += ["--steps", str(self.n_steps), "--every", str(self.every)]
+        words += ["--seeds", str(self.seeds)]
+        if self.split != "random":
+            words += ["--split", self.split]
+        return shlex.join([*words, "--out", str(folder)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +134,11 @@ class PlannedFilm:
     method: str = "hyperzero"
 
     @property
+    def part(self) -> str:
+        """That of all films."""
+        return FILMS
+
+    @property
     def name(self) -> str:
         """Of its file, without a suffix: `films/walker-speed-reach_speed=-4`."""
         return f"{FILMS}/{'_'.join((self.suite, *self.context))}"
@@ -90,6 +147,13 @@ class PlannedFilm:
         """The `zeroshot film` that does the same."""
         words = ["zeroshot", "film", self.suite, "--context", *self.context]
         return shlex.join([*words, "--method", self.method, "--out", str(path)])
+
+
+Work = PlannedRun | PlannedFineTuning | PlannedFilm
+
+
+def _suffix(split: str) -> str:
+    return "" if split == "random" else f"-{split.replace(':', '-')}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +197,8 @@ class Preset:
     Attributes:
         doc: what is smaller, exactly; it is repeated in the results.
         runs: in the order in which they are done, names distinct.
-        films: after the runs.
+        fine_tunings: after the runs.
+        films: at the end.
 
     Raises:
         ValueError: if two runs have the same name.
@@ -141,6 +206,7 @@ class Preset:
 
     doc: str
     runs: tuple[PlannedRun, ...]
+    fine_tunings: tuple[PlannedFineTuning, ...] = ()
     films: tuple[PlannedFilm, ...] = ()
 
     def __post_init__(self) -> None:
@@ -150,9 +216,9 @@ class Preset:
             raise ValueError(f"`runs` must have distinct names, twice there are {twice}")
 
     @property
-    def works(self) -> tuple[PlannedRun | PlannedFilm, ...]:
-        """Runs and films, in order."""
-        return (*self.runs, *self.films)
+    def works(self) -> tuple[Work, ...]:
+        """Everything, in order."""
+        return (*self.runs, *self.fine_tunings, *self.films)
 
     def chosen(
         self, *, suites: Sequence[str] = (), parts: Sequence[str] = (), seeds: int | None = None
@@ -169,22 +235,22 @@ class Preset:
         """
         for name, wanted, there in (
             ("suites", suites, {work.suite for work in self.works}),
-            ("parts", parts, {run.part for run in self.runs} | ({FILMS} if self.films else set())),
+            ("parts", parts, {work.part for work in self.works}),
         ):
             unknown = sorted(set(wanted) - there)
             if unknown:
                 raise ValueError(f"`{name}` must be among {sorted(there)}, got {unknown}")
-        runs = [
-            run if seeds is None else replace(run, seeds=seeds)
-            for run in self.runs
-            if (not suites or run.suite in suites) and (not parts or run.part in parts)
-        ]
-        films = [
-            film
-            for film in self.films
-            if (not suites or film.suite in suites) and (not parts or FILMS in parts)
-        ]
-        return replace(self, runs=tuple(runs), films=tuple(films))
+
+        def kept(work: Work) -> bool:
+            return (not suites or work.suite in suites) and (not parts or work.part in parts)
+
+        more = {} if seeds is None else {"seeds": seeds}
+        return replace(
+            self,
+            runs=tuple(replace(run, **more) for run in self.runs if kept(run)),
+            fine_tunings=tuple(replace(one, **more) for one in self.fine_tunings if kept(one)),
+            films=tuple(film for film in self.films if kept(film)),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,8 +278,8 @@ class Plan:
 
     def __post_init__(self) -> None:
         known = [part.name for part in self.parts]
-        runs = [run for preset in self.presets.values() for run in preset.runs]
-        for part in [run.part for run in runs] + [figure.part for figure in self.figures]:
+        works = [work for preset in self.presets.values() for work in preset.works]
+        for part in [work.part for work in works] + [figure.part for figure in self.figures]:
             if part not in (*known, FILMS):
                 raise ValueError(f"`part` must be one of {[*known, FILMS]}, got {part!r}")
 

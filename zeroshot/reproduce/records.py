@@ -13,8 +13,9 @@ import numpy as np
 
 from experts.provenance import commit, machine, now, versions
 from experts.store import write_atomically
-from zeroshot.reproduce.execution import Outcome, film_path, folder_of
-from zeroshot.reproduce.plan import PlannedRun
+from zeroshot.reproduce.execution import Outcome, folder_of, target_of
+from zeroshot.reproduce.plan import PlannedFineTuning, PlannedRun
+from zeroshot.reproduce.tuning import tuning_record
 from zeroshot.results import ROWS, SETTINGS, SUMMARY, read_rows
 from zeroshot.summary import cells
 
@@ -34,8 +35,8 @@ UNINFORMATIVE = ("expert", "random", "zero", "from-scratch")
 DIGITS = 4
 
 
-def record_path(work: PlannedRun, out: Path) -> Path:
-    """A run's small file."""
+def record_path(work: PlannedRun | PlannedFineTuning, out: Path) -> Path:
+    """The small file of a run or a fine-tuning."""
     return out / RESULTS / f"{work.name}.json"
 
 
@@ -66,12 +67,12 @@ def write_record(work: PlannedRun, out: Path) -> dict[str, Any]:
     }
     found["experts"] = settings["experts"]
     found["run_command"] = work.command(folder)
-    found = _rounded(found)
-    lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in found.items()]
-    path = record_path(work, out)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
-    return found
+    return _write(found, record_path(work, out))
+
+
+def write_tuning(work: PlannedFineTuning, out: Path) -> dict[str, Any]:
+    """Writes the small file of a finished fine-tuning, and returns what it says."""
+    return _write(tuning_record(work, folder_of(work, out)), record_path(work, out))
 
 
 def read_records(found: Sequence[Outcome], out: Path) -> dict[str, dict[str, Any]]:
@@ -79,16 +80,20 @@ def read_records(found: Sequence[Outcome], out: Path) -> dict[str, dict[str, Any
 
     A file is out of date if the run's summary is newer.
     """
-    records = {}
-    for outcome in found:
-        work = outcome.work
-        if isinstance(work, PlannedRun) and outcome.state == "finished":
-            path = record_path(work, out)
-            if path.exists() and path.stat().st_mtime >= _changed(work, out):
-                records[work.name] = json.loads(path.read_text())
-            else:
-                records[work.name] = write_record(work, out)
-    return records
+    return {
+        outcome.work.name: _kept(outcome.work, out) or write_record(outcome.work, out)
+        for outcome in found
+        if isinstance(outcome.work, PlannedRun) and outcome.state == "finished"
+    }
+
+
+def read_tunings(found: Sequence[Outcome], out: Path) -> dict[str, dict[str, Any]]:
+    """The same of finished fine-tunings."""
+    return {
+        outcome.work.name: _kept(outcome.work, out) or write_tuning(outcome.work, out)
+        for outcome in found
+        if isinstance(outcome.work, PlannedFineTuning) and outcome.state == "finished"
+    }
 
 
 def read_results(folder: Path) -> list[dict[str, Any]]:
@@ -178,10 +183,12 @@ def _entry(outcome: Outcome, out: Path) -> dict[str, Any]:
     entry: dict[str, Any] = {"name": work.name, "suite": work.suite, "state": outcome.state}
     if isinstance(work, PlannedRun):
         entry |= {"split": work.split, "methods": list(work.methods), "seeds": work.seeds}
-        entry |= {"shots": list(work.shots), "command": work.command(folder_of(work, out))}
+        entry["shots"] = list(work.shots)
+    elif isinstance(work, PlannedFineTuning):
+        entry |= {"split": work.split, "starts": list(work.starts), "seeds": work.seeds}
     else:
-        entry |= {"method": work.method, "command": work.command(film_path(work, out))}
-    return entry
+        entry["method"] = work.method
+    return entry | {"command": work.command(target_of(work, out))}
 
 
 def _by_seed(by_cell: Mapping[Any, tuple[float, float]]) -> list[float]:
@@ -193,8 +200,22 @@ def _by_seed(by_cell: Mapping[Any, tuple[float, float]]) -> list[float]:
     ]
 
 
-def _changed(work: PlannedRun, out: Path) -> float:
-    return (folder_of(work, out) / SUMMARY).stat().st_mtime
+def _kept(work: PlannedRun | PlannedFineTuning, out: Path) -> dict[str, Any] | None:
+    """What the small file says, None if it is absent or the summary is newer."""
+    path, summary = record_path(work, out), folder_of(work, out) / SUMMARY
+    if not path.exists() or path.stat().st_mtime < summary.stat().st_mtime:
+        return None
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
+
+
+def _write(found: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Writes a small file, a line an entry, and returns its content."""
+    rounded: dict[str, Any] = _rounded(found)
+    lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in rounded.items()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
+    return rounded
 
 
 def _rounded(value: Any) -> Any:

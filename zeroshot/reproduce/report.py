@@ -10,12 +10,13 @@ from rich.console import Console
 from zeroshot.reproduce.execution import Outcome
 from zeroshot.reproduce.page import Page, write_page
 from zeroshot.reproduce.plan import Plan, Preset
-from zeroshot.reproduce.records import read_records, write_summary
+from zeroshot.reproduce.records import read_records, read_tunings, write_summary
 from zeroshot.reproduce.tables import (
     command_table,
     figure_table,
     headlines,
     part_tables,
+    tuning_tables,
 )
 
 
@@ -46,6 +47,7 @@ def report(
         tables=(
             figure_table(plan, found, out),
             *part_tables(plan, found, records),
+            *tuning_tables(plan, found, read_tunings(found, out)),
             command_table(found, out),
         ),
     )

@@ -9,12 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from zeroshot.finetune_results import RETURN_VERSUS_STEPS
 from zeroshot.report import REPORT
-from zeroshot.reproduce.execution import RUNS, Outcome, film_path, folder_of
-from zeroshot.reproduce.plan import FILMS, Figure, Plan, PlannedRun
+from zeroshot.reproduce.execution import RUNS, Outcome, film_path, target_of
+from zeroshot.reproduce.plan import Figure, Plan, PlannedFilm, PlannedFineTuning, PlannedRun
 
 REFERENCES = ("expert", "nearest", "best-single", "best-of-direction")
 """Columns before those of the methods."""
+
+TUNING_HEADER = (
+    "suite", "start", "runs", "return at first", "at last", "expert",
+    "runs that reach 95 %", "median steps to it", "mean dip",
+)  # fmt: skip
 
 Records = Mapping[str, Mapping[str, Any]]
 """Run's name to its record."""
@@ -117,6 +123,50 @@ def part_tables(plan: Plan, found: Sequence[Outcome], records: Records) -> list[
     return tables
 
 
+def tuning_tables(plan: Plan, found: Sequence[Outcome], tunings: Records) -> list[Table]:
+    """Per part with fine-tunings: a line a start.
+
+    Args:
+        plan: of the paper.
+        found: how far everything is.
+        tunings: the records of finished fine-tunings.
+    """
+    tables = []
+    for part in plan.parts:
+        works = [
+            outcome.work
+            for outcome in found
+            if isinstance(outcome.work, PlannedFineTuning) and outcome.work.part == part.name
+        ]
+        rows = []
+        for work in works:
+            if work.name not in tunings:
+                continue
+            label = f"{work.suite}, {work.split}" if work.split != "random" else work.suite
+            link = Cell(links={label: f"{RUNS}/{work.name}/{RETURN_VERSUS_STEPS}"})
+            for start, row in tunings[work.name]["starts"].items():
+                rows.append((link, Cell(text=start), *_tuning_cells(row)))
+        if rows:
+            tables.append(
+                Table(title=part.title, note=part.note, header=TUNING_HEADER, rows=tuple(rows))
+            )
+    return tables
+
+
+def _tuning_cells(row: Mapping[str, Any]) -> tuple[Cell, ...]:
+    steps = "never" if row["median_steps"] is None else f"{row['median_steps']:,}"
+    words = (
+        f"{row['runs']}",
+        f"{row['start_return']:.1f}",
+        f"{row['end_return']:.1f}",
+        f"{row['expert_return']:.1f}",
+        f"{row['reached']}",
+        steps,
+        f"{row['largest_dip']:.1f}",
+    )
+    return tuple(Cell(text=text) for text in words)
+
+
 def figure_table(plan: Plan, found: Sequence[Outcome], out: Path) -> Table:
     """Which figure or table of the paper is where."""
     rows = []
@@ -146,7 +196,7 @@ def command_table(found: Sequence[Outcome], out: Path) -> Table:
     rows = []
     for outcome in found:
         work = outcome.work
-        target = folder_of(work, out) if isinstance(work, PlannedRun) else film_path(work, out)
+        target = target_of(work, out)
         rows.append(
             (
                 Cell(text=work.name),
@@ -225,13 +275,11 @@ def _report_cell(run: PlannedRun) -> Cell:
 
 
 def _shows(figure: Figure, outcome: Outcome) -> bool:
-    work = outcome.work
-    part = work.part if isinstance(work, PlannedRun) else FILMS
-    return part == figure.part and work.suite in figure.suites
+    return outcome.work.part == figure.part and outcome.work.suite in figure.suites
 
 
 def _file(figure: Figure, outcome: Outcome, out: Path) -> str:
     work = outcome.work
-    if isinstance(work, PlannedRun):
-        return f"{RUNS}/{work.name}/{figure.file}"
-    return film_path(work, out).relative_to(out).as_posix()
+    if isinstance(work, PlannedFilm):
+        return film_path(work, out).relative_to(out).as_posix()
+    return f"{RUNS}/{work.name}/{figure.file}"

@@ -1,0 +1,78 @@
+"""Fine-tunings within a plan."""
+
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.zeroshot.test_finetune import CONFIG
+from zeroshot.cli import main
+from zeroshot.finetune import Comparison
+from zeroshot.reproduce import PLANS
+from zeroshot.reproduce.execution import outcomes
+from zeroshot.reproduce.plan import Part, Plan, PlannedFineTuning, Preset
+from zeroshot.suites import SUITES, Suite
+
+TUNING = {"part": "tuned", "starts": ("scratch", "nearest"), "n_steps": 16, "seeds": 1, "every": 6}
+
+
+@pytest.fixture
+def preset(suite: Suite, zoo: Path, monkeypatch: pytest.MonkeyPatch) -> Preset:
+    """One fine-tuning of a second, as the plan `tiny` has it."""
+    monkeypatch.setattr("experts.store.ZOO", zoo.parent)
+    monkeypatch.setitem(SUITES, "tiny", suite)
+    small = partial(Comparison, config=CONFIG, n_episodes=2)
+    monkeypatch.setattr("zeroshot.reproduce.tuning.Comparison", small)
+    monkeypatch.setattr("zeroshot.finetune_estimates.MEASURED_SECONDS", 0.05)
+    found = Preset(doc="Less.", runs=(), fine_tunings=(PlannedFineTuning(suite="tiny", **TUNING),))
+    plan = Plan(
+        name="tiny",
+        title="A paper",
+        parts=(Part(name="tuned", title="On tuning", note=""),),
+        figures=(),
+        presets={"laptop": found},
+        sources="somebody.",
+    )
+    monkeypatch.setitem(PLANS, "tiny", plan)
+    return found
+
+
+def test_fine_tunings_are_estimated_done_once_and_shown(
+    capsys: pytest.CaptureFixture[str], preset: Preset, tmp_path: Path
+) -> None:
+    words = ["reproduce", "tiny", "--out", str(tmp_path), "--workers", "1"]
+    assert main([*words, "--estimate"]) == 0
+    said = capsys.readouterr().out
+    assert "beginning tuned/tiny-16" in said and "nothing was started" in said
+    assert main(words) == 0
+
+    path = tmp_path / "results" / "tuned" / "tiny-16.json"
+    record = json.loads(path.read_text())
+    assert record["steps"] == [0, 6, 12, 16]
+    for start in ("scratch", "nearest"):
+        curves = record["curves"][start]
+        assert {len(curve["returns"][0]) for curve in curves} == {4}
+        first = np.mean([curve["returns"][0][0] for curve in curves])
+        assert record["starts"][start]["start_return"] == pytest.approx(first, abs=0.01)
+    assert record["run_command"].startswith("zeroshot finetune tiny --start scratch nearest")
+    text = (tmp_path / "tables.md").read_text()
+    assert "[tiny](runs/tuned/tiny-16/return-versus-steps.png) | scratch |" in text
+    assert (tmp_path / "runs/tuned/tiny-16/return-versus-steps.png").exists()
+
+    written = path.stat().st_mtime_ns
+    assert main(words) == 0
+    assert path.stat().st_mtime_ns == written
+    assert main([*words, "--estimate"]) == 0
+    assert "runs: nothing to do" in capsys.readouterr().out
+
+
+def test_more_seeds_go_on(preset: Preset, tmp_path: Path) -> None:
+    assert main(["reproduce", "tiny", "--out", str(tmp_path), "--workers", "1"]) == 0
+    (finished,) = outcomes(preset, tmp_path)
+    assert finished.state == "finished"
+    more = replace(preset, fine_tunings=(replace(preset.fine_tunings[0], seeds=2),))
+    (unfinished,) = outcomes(more, tmp_path)
+    assert unfinished.state == "unfinished"

@@ -1,0 +1,139 @@
+"""GenHyper (Reddy et al., IROS 2025), its MuJoCo part: Table I, figures 5 and 6, and controls."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from zeroshot.published import GENHYPER_OTHERS, GENHYPER_TABLE_1
+from zeroshot.reproduce.plan import Figure, Part, Plan, PlannedFineTuning, PlannedRun, Preset
+
+UNIFORM = ("cheetah-vel", "ant-dir")
+"""GenHyper's own grids, by the labels of its figures."""
+OLDER = ("cheetah-vel-macaw", "ant-dir-macaw")
+"""Those of the rows that it compares with."""
+
+SIZES = {"cheetah-vel": (10, 15, 20, 25, 35), "ant-dir": (15, 25, 35, 45)}
+
+METHODS = (
+    "hyplatent",
+    "hyplatent-sample",
+    "hyplatent-latents",
+    "hyplatent-without-adversary",
+    "weight-regression",
+    "hyperzero",
+    "conditioned",
+    "interpolation",
+)
+FIGURE_6 = {
+    "cheetah-vel": ("velocity=0.538461538", "velocity=1.769230769"),
+    "ant-dir": ("direction=5.257359135", "direction=0.769369629"),
+}
+"""The tasks that the paper's figure 6 shows: 7 and 23, 41 and 6."""
+
+STARTS = ("scratch", "nearest", "hyperzero", "hyplatent")
+
+
+def _table(suites: tuple[str, ...], seeds: int) -> tuple[PlannedRun, ...]:
+    return tuple(
+        PlannedRun(
+            part="table",
+            suite=suite,
+            split=f"tasks:{size}",
+            methods=METHODS,
+            seeds=seeds,
+            published={"hyplatent": GENHYPER_TABLE_1[suite][size]}
+            if size in GENHYPER_TABLE_1.get(suite, {})
+            else {},
+        )
+        for suite in suites
+        for size in SIZES[suite.removesuffix("-macaw")]
+    )
+
+
+def _fine_tunings(
+    tasks: dict[str, tuple[str, ...]], sizes: tuple[int, ...], n_steps: int, seeds: int
+) -> tuple[PlannedFineTuning, ...]:
+    return tuple(
+        PlannedFineTuning(
+            part="finetuning",
+            suite=suite,
+            split=f"tasks:{size}",
+            starts=STARTS,
+            contexts=contexts,
+            n_steps=n_steps,
+            every=2_000,
+            seeds=seeds,
+        )
+        for (suite, contexts), size in product(tasks.items(), sizes)
+    )
+
+
+LAPTOP = Preset(
+    doc="The two uniform grids, all sizes of the training set, 5 seeds; fine-tuning from 15 "
+    "training tasks alone, in one held-out task of each suite instead of two, for 40,000 steps "
+    "instead of 200,000, with 2 seeds instead of 3. The experts and policies are those of the "
+    "shipped collection, which is the laptop one: docs/genhyper.md says what it lacks.",
+    runs=_table(UNIFORM, 5),
+    fine_tunings=_fine_tunings(
+        {name: contexts[-1:] for name, contexts in FIGURE_6.items()},
+        (15,),
+        40_000,
+        2,
+    ),
+)
+
+PAPER = Preset(
+    doc="Both kinds of grids, all sizes of the training set, 5 seeds; fine-tuning in the tasks of "
+    "the paper's figure 6, from three training sets, for 200,000 steps, with 3 seeds.",
+    runs=(*_table(UNIFORM, 5), *_table(OLDER, 5)),
+    fine_tunings=(
+        *_fine_tunings({"cheetah-vel": FIGURE_6["cheetah-vel"]}, (15, 25, 35), 200_000, 3),
+        *_fine_tunings({"ant-dir": FIGURE_6["ant-dir"]}, (15, 25, 35), 200_000, 3),
+    ),
+)
+
+GENHYPER = Plan(
+    name="genhyper",
+    title="Reddy et al., GenHyper: Adversarial Generative Hypernetworks for Efficient Policy "
+    "Adaptation, IROS 2025",
+    parts=(
+        Part(
+            name="table",
+            title="Table I: zero-shot return against the number of training tasks",
+            note="Five held-out tasks. In brackets: the paper's HypLatent, whose grids are likely "
+            f"the uniform ones, without -macaw. It compares with {GENHYPER_OTHERS}.",
+        ),
+        Part(
+            name="finetuning",
+            title="Figure 6: fine-tuning",
+            note="SAC with the TD term from every start; scratch is plain SAC from random "
+            "weights. Means over runs; the median is of the environment steps to 95 % of the "
+            "expert's return, the dip is the largest fall below the start.",
+        ),
+    ),
+    figures=(
+        Figure(
+            label="Table I",
+            shows="zero-shot return, by method and number of training tasks",
+            part="table",
+            suites=(*UNIFORM, *OLDER),
+            file="report.html",
+        ),
+        Figure(
+            label="Figure 5",
+            shows="return against the task, zero-shot",
+            part="table",
+            suites=(*UNIFORM, *OLDER),
+            file="return-versus-context.png",
+        ),
+        Figure(
+            label="Figure 6",
+            shows="return against steps of fine-tuning",
+            part="finetuning",
+            suites=UNIFORM,
+            file="return-versus-steps.png",
+        ),
+    ),
+    presets={"laptop": LAPTOP, "paper": PAPER},
+    sources="the paper's Table I, without intervals.",
+)

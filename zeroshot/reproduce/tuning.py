@@ -1,0 +1,111 @@
+"""The fine-tunings of a plan: done by `zeroshot.finetune`, kept as small files, shown as tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experts import Experts
+from experts.engines import Engine
+from zeroshot.finetune import Comparison, fine_tune_suite
+from zeroshot.finetune_results import Record, piece_of, read_records, summarise
+from zeroshot.progress import Reporter
+from zeroshot.reproduce.plan import PlannedFineTuning
+from zeroshot.results import SETTINGS, SUMMARY
+from zeroshot.run import fingerprint
+from zeroshot.suites import suite_of
+
+DIGITS = 2
+"""Decimals of the returns that small files keep."""
+
+
+def comparison_of(work: PlannedFineTuning) -> Comparison:
+    """What is asked of `zeroshot.finetune.fine_tune_suite`.
+
+    Raises:
+        ValueError: for an unknown start, or a context that is not held out.
+    """
+    from zeroshot.expert_builds import contexts_of
+
+    suite = suite_of(work.suite)
+    return Comparison(
+        suite=suite,
+        starts=work.starts,
+        contexts=contexts_of(suite, work.contexts),
+        n_steps=work.n_steps,
+        seeds=work.seeds,
+        every=work.every,
+        split=work.split,
+    )
+
+
+def is_tuned(work: PlannedFineTuning, folder: Path, zoo: Experts | str) -> bool:
+    """Whether all runs are there, made with the experts that the suite has now.
+
+    Where it has none any more, those of the results count.
+    """
+    try:
+        settings = json.loads((folder / SETTINGS).read_text())
+        json.loads((folder / SUMMARY).read_text())
+    except FileNotFoundError:
+        return False
+    if not isinstance(zoo, str) and settings["experts"] != fingerprint(zoo):
+        return False
+    done = {piece_of(record) for record in read_records(folder)}
+    return set(comparison_of(work).pieces) <= done
+
+
+def tune(
+    work: PlannedFineTuning,
+    folder: Path,
+    *,
+    workers: int,
+    engine: Engine | None,
+    reporter: Reporter,
+) -> None:
+    """Does the runs that the folder lacks, and draws their figure."""
+    from zeroshot.finetune_figures import write_finetuning_figure
+
+    fine_tune_suite(
+        comparison_of(work), out=folder, workers=workers, engine=engine, say=reporter.stage
+    )
+    write_finetuning_figure(folder)
+
+
+def tuning_record(work: PlannedFineTuning, folder: Path) -> dict[str, Any]:
+    """The content of the small file: what the summary says, and every start's mean curves."""
+    summary = json.loads((folder / SUMMARY).read_text())
+    pieces = set(comparison_of(work).pieces)  # the folder may have more of them
+    records = [record for record in read_records(folder) if piece_of(record) in pieces]
+    return {
+        "part": work.part,
+        "name": work.name,
+        **summary,
+        "split_rule": work.split,
+        "starts": summarise(records),
+        "run_command": work.command(folder),
+        "steps": records[0]["steps"],
+        "curves": {
+            start: [_curve(own) for own in _by_context(records, start)] for start in work.starts
+        },
+    }
+
+
+def _by_context(records: Sequence[Record], start: str) -> list[list[Record]]:
+    mine = [record for record in records if record["start"] == start]
+    names = dict.fromkeys(record["context"] for record in mine)
+    return [[record for record in mine if record["context"] == name] for name in names]
+
+
+def _curve(records: Sequence[Record]) -> dict[str, Any]:
+    """Mean returns of one start in one context: a row a seed, a column an evaluation."""
+    returns = [np.round(np.mean(record["returns"], axis=1), DIGITS).tolist() for record in records]
+    return {
+        "context": records[0]["context"],
+        "expert": records[0]["expert_return"],
+        "returns": returns,
+    }
