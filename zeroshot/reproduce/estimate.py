@@ -107,9 +107,10 @@ def print_plan_estimate(
         say(console, "runs: nothing to do")
         return 0
     workers = workers or (engine.capacity() if engine else default_workers(MOST_WORKERS))
+    suites = [*(work.suite for work in waiting), *(work.suite for work in tunings)]
     experts = {
         name: zoo
-        for name, zoo in zoos(work.suite for work in (*waiting, *tunings)).items()
+        for name, zoo in zoos(suites).items()
         if not isinstance(zoo, str)
     }
     threads = 1 if engine else threads_each(workers)

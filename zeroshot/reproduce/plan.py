@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from zeroshot.fewshot import checked_shots
 from zeroshot.splits import rule_of
@@ -244,7 +245,7 @@ class Preset:
         def kept(work: Work) -> bool:
             return (not suites or work.suite in suites) and (not parts or work.part in parts)
 
-        more = {} if seeds is None else {"seeds": seeds}
+        more: dict[str, Any] = {} if seeds is None else {"seeds": seeds}
         return replace(
             self,
             runs=tuple(replace(run, **more) for run in self.runs if kept(run)),
