@@ -195,6 +195,7 @@ RECIPES: dict[str, RecipeFamily] = {
                 "total_steps": 1_500_000,
                 "warm_exploration": 0.3,
                 "final_exploration": 0.15,
+                "n_candidates": 3,
                 "episode_steps": 250,
             },
             "ParamFinger-v0": {
