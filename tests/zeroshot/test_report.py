@@ -102,6 +102,18 @@ def test_every_number_of_the_leaderboard_is_the_summarys(
         assert [float(value) for value in walk.exact[name]] == expected
 
 
+def test_the_generalisation_gap_is_shown_where_there_is_one(
+    write_run: WriteRun, tmp_path: Path
+) -> None:
+    run = write_run("run", methods=("mine",))
+    assert "Generalisation gap" not in write_report([run], tmp_path / REPORT).read_text()
+    path = run / "summary.json"
+    gap = {"mine": {"ratio": 0.125, "score": None}}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "gap": gap}))
+    text = write_report([run], tmp_path / REPORT).read_text()
+    assert "Generalisation gap" in text and '<data value="0.125">+0.125</data>' in text
+
+
 def test_names_cannot_become_markup(write_run: WriteRun, tmp_path: Path) -> None:
     evil = '<script>alert("1")</script>&\'"'
     run = write_run("run", methods=(evil,), shots=(1,), command=f"zeroshot run {evil}")

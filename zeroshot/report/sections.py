@@ -75,6 +75,7 @@ def leaderboard(run: RunFolder, prefix: str, styles: Styles) -> Section:
         ),
         _scores(summary["methods"], styles),
         _pairs(summary.get("vs") or {}),
+        _gaps(summary.get("gap") or {}),
         _published(run.name),
     )
     return Section(
@@ -180,6 +181,27 @@ def _pairs(vs: Mapping[str, Mapping[str, Any]]) -> Html | None:
         "details",
         element("summary", "Every pair in the same contexts"),
         table(header, rows, "Differences of ratios, and probabilities of improvement"),
+    )
+
+
+def _gaps(gaps: Mapping[str, Mapping[str, float | None]]) -> Html | None:
+    """What every row loses from the contexts that were learned from to those held out."""
+    if not gaps:
+        return None
+    rows = [
+        element(
+            "tr",
+            element("th", name, scope="row"),
+            element("td", exact(gap["ratio"], "+.3f"), class_="n"),
+            element("td", exact(gap["score"], "+.3f"), class_="n"),
+        )
+        for name, gap in gaps.items()
+    ]
+    header = ("method", "ratio, training less held-out", "score, training less held-out")
+    return element(
+        "details",
+        element("summary", "Generalisation gap"),
+        table(header, rows, "What is lost from the training contexts to those held out"),
     )
 
 
