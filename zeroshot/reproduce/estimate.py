@@ -108,11 +108,7 @@ def print_plan_estimate(
         return 0
     workers = workers or (engine.capacity() if engine else default_workers(MOST_WORKERS))
     suites = [*(work.suite for work in waiting), *(work.suite for work in tunings)]
-    experts = {
-        name: zoo
-        for name, zoo in zoos(suites).items()
-        if not isinstance(zoo, str)
-    }
+    experts = {name: zoo for name, zoo in zoos(suites).items() if not isinstance(zoo, str)}
     threads = 1 if engine else threads_each(workers)
     benches = {work.name: _bench(work, experts[work.suite], threads) for work in waiting}
     families = dict.fromkeys(bench.suite.env_id for bench in benches.values())
