@@ -40,6 +40,8 @@ class Batching:
             training; None to keep none.
         checkpoint_from: environment steps before the first of them.
         checkpoint_last: only so many are kept, those of the end; None for all.
+        same_start: all networks begin with the same weights, so that what lies between the weights
+            of two agents has a meaning: for methods in weight space.
         save_minutes: between saved states: what a kill loses at most.
 
     Raises:
@@ -51,6 +53,7 @@ class Batching:
     checkpoint_every: int | None = None
     checkpoint_from: int = 0
     checkpoint_last: int | None = None
+    same_start: bool = False
     save_minutes: float = SAVE_MINUTES
 
     def __post_init__(self) -> None:
@@ -187,7 +190,8 @@ def build_batched(
         recipe: of TD3 or SAC; the manifests' has `-batched` after its name.
         directory: where experts are written, as soon as their batch is done.
         batching: how many at once, and where.
-        seed: of the build; agent i's networks begin as those of seed + i.
+        seed: of the build; agent i's networks begin as those of seed + i, or all as those of seed
+            with `batching.same_start`.
         on_progress: called a hundred times a batch.
 
     Raises:
@@ -211,7 +215,7 @@ def build_batched(
                 batch.contexts,
                 reward=reward,
                 recipe=replace(recipe, name=f"{recipe.name}-batched"),
-                seed=[job.seed for job in batch.jobs],
+                seed=[seed if batching.same_start else job.seed for job in batch.jobs],
                 device=device,
                 n_threads=torch.get_num_threads(),
                 directory=directory,

@@ -45,6 +45,8 @@ class Build(EngineOptions):
             environment steps each, in FOLDER/checkpoints.
         checkpoint_from: With --checkpoint-every: environment steps before the first.
         checkpoint_last: With --checkpoint-every: keep only so many, those of the end.
+        same_start: With --batched: all agents begin with the same weights, so that methods in
+            weight space can learn from them.
         seed: Of the build; expert i trains with seed + i.
     """
 
@@ -64,13 +66,14 @@ class Build(EngineOptions):
     checkpoint_every: int | None = None
     checkpoint_from: int = 0
     checkpoint_last: int | None = None
+    same_start: bool = False
     seed: int = 0
 
     def __call__(self) -> int:
         """Builds, with a progress line."""
         if self.batched:
             return self._batched()
-        self._refuse(("batch_size", "device"), "must come with")
+        self._refuse(("batch_size", "device", "same_start"), "must come with")
         from experts.batched_build import checkpoints_in
         from zeroshot.expert_builds import build_experts
 
@@ -119,6 +122,7 @@ class Build(EngineOptions):
                 checkpoint_every=self.checkpoint_every,
                 checkpoint_from=self.checkpoint_from,
                 checkpoint_last=self.checkpoint_last,
+                same_start=self.same_start,
             ),
             estimate=self.estimate,
             seed=self.seed,

@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -116,6 +117,17 @@ def test_checkpoints_are_kept_apart_and_readable(tmp_path: Path) -> None:
         assert kept.steps.tolist() == [20, 30, 40]
         assert kept.record["context"] == dict(context)
         assert kept.record["recipe"] == "tiny-batched"
+
+
+@pytest.mark.parametrize("same_start", [True, False])
+def test_all_agents_may_begin_with_the_same_weights(tmp_path: Path, same_start: bool) -> None:
+    build(tmp_path, CONTEXTS[:2], checkpoint_every=4, same_start=same_start)
+    first, second = (
+        load_checkpoints(checkpoint_path(tmp_path / CHECKPOINTS, context)).policies
+        for context in CONTEXTS[:2]
+    )
+    assert np.array_equal(first.weights[0][0], second.weights[0][0]) == same_start
+    assert not np.array_equal(first.weights[0][-1], second.weights[0][-1])
 
 
 @pytest.mark.parametrize("limit", [0, REPLAY_LIMIT], ids=["without replay", "with replay"])
