@@ -1,5 +1,6 @@
-zeroshot experts build walker-speed --recipe sac-fast --only speed=1 speed=-1 --out zoo/walker-anchors
-zeroshot experts build walker-speed --chain --anchors speed=1 speed=-1 --anchor-zoo zoo/walker-anchors \
-    --warm-steps 300000 --out zoo/walker-speed  # interrupted; of the backward ones -0.25 to -0.75 were kept
-zeroshot experts build walker-speed --chain --anchors speed=1 speed=-0.75 --warm-steps 300000 \
-    --out zoo/walker-speed  # interrupted
+# zoo/first/walker-speed is the zoo that this one replaced, of commit e7aad5d2
+mkdir zoo/walker-anchors
+cp zoo/walker-speed-reach/speed=-2.5_* zoo/walker-speed-reach/speed=1.5_* zoo/walker-speed-reach/speed=3_* \
+    zoo/first/walker-speed/speed=-1_* zoo/walker-anchors
+zeroshot experts build walker-speed --chain --anchors speed=-1 speed=-2.5 speed=1.5 speed=3 \
+    --anchor-zoo zoo/walker-anchors --warm-steps 200000 --out zoo/walker-speed

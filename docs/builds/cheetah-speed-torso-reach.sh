@@ -1,0 +1,4 @@
+zeroshot experts build cheetah-speed-torso-reach --chain --along torso --warm-steps 200000 \
+    --anchors speed=-5,torso=0.5 speed=-4,torso=0.5 speed=-3,torso=0.5 speed=-2,torso=0.5 \
+    speed=-1,torso=0.5 speed=1,torso=0.5 speed=2,torso=0.5 speed=3,torso=0.5 speed=4,torso=0.5 \
+    speed=5,torso=0.5 --anchor-zoo zoo/cheetah-speed-reach --out zoo/cheetah-speed-torso-reach

@@ -1,0 +1,2 @@
+zeroshot experts build walker-torso-reach --chain --anchors speed=2,torso=0.3 \
+    --anchor-zoo zoo/walker-speed-reach --warm-steps 80000 --out zoo/walker-torso-reach
