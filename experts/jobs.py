@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -118,7 +119,8 @@ def run_jobs(
         on_progress: called about twice a second.
 
     Raises:
-        ValueError: for a number of workers below 1, or checkpoints with a recipe of PPO.
+        ValueError: for a number of workers below 1, checkpoints with a recipe of PPO, or experts
+            there with another discount: they would not go together.
         BuildError: at the end, if experts failed; names them and why.
     """
     if workers is not None and workers < 1:
@@ -126,6 +128,7 @@ def run_jobs(
     if recipe.algorithm == "ppo" and checkpoints is not None:
         raise ValueError(f"`checkpoints` need a recipe of TD3 or SAC, got {recipe.name!r}")
     _discard_torn_writes(directory)
+    _check_discounts(jobs, directory, recipe)
     board = _Board(
         jobs=list(jobs),
         directory=directory,
@@ -308,6 +311,20 @@ def _train_alone(
         )
         kept = None if here is None else checkpoint_path(here.directory, context).read_bytes()
         return Trained(expert=expert, checkpoints=kept)
+
+
+def _check_discounts(jobs: Sequence[Job], directory: Path, recipe: Recipe) -> None:
+    """No rollouts can be had of experts that differ in the discount."""
+    for job in jobs:
+        path = manifest_path(directory, job.context)
+        if not path.exists():
+            continue
+        found = json.loads(path.read_text()).get("discount")
+        if found != recipe.discount:
+            raise ValueError(
+                f"{path} has the discount {found}, the recipe {recipe.name} has {recipe.discount}: "
+                "build into another folder"
+            )
 
 
 def _discard_torn_writes(directory: Path) -> None:

@@ -188,7 +188,8 @@ def rebuild(
             planned.jobs,
             first.family,
             reward=first.record["reward"],
-            recipe=settings.recipe,
+            # A zoo has one discount, whatever the recipe has become since it was built.
+            recipe=replace(settings.recipe, discount=first.record["discount"]),
             directory=candidates,
             workers=workers,
             engine=engine,

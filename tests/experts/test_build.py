@@ -111,6 +111,14 @@ def test_td3_chains_and_keeps_policies_along_the_way(tmp_path: Path) -> None:
         assert kept.record["context"] == dict(context)
 
 
+def test_experts_of_one_folder_have_one_discount(tmp_path: Path) -> None:
+    arguments = {"reward": "track", "directory": tmp_path}
+    build(FAMILY, CONTEXTS[:1], recipe=TINY, **arguments)
+    with pytest.raises(ValueError, match=r"speed=-2_torso=0.5.json has the discount .* tiny has"):
+        build(FAMILY, CONTEXTS[:2], recipe=replace(TINY, discount=0.5), **arguments)
+    assert len(list(tmp_path.glob("*.json"))) == 1
+
+
 def test_build_chains_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
     contexts = CONTEXTS[3:]
     reports: list[BuildProgress] = []

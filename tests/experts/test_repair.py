@@ -85,12 +85,14 @@ def test_a_beaten_expert_starts_again_from_the_better_one(
     """With a learning rate of nothing, the successor is the donor; it stays if it is better."""
     zoo, donors = zoos(ranked[0], ranked[2], tmp_path)
     # Chaos makes any two such policies differ by more than the usual 2 %.
-    said = repair(zoo, recipe=STILL, donors=[donors], workers=1, threshold=0.5)
+    other = replace(STILL, discount=0.5)
+    said = repair(zoo, recipe=other, donors=[donors], workers=1, threshold=0.5)
     assert [r.context["speed"] for r in said] == [1.0]
     assert said[0].after > said[0].before and said[0].kept == "successor"
     assert said[0].donor == donors / f"{NAME}.json"
     record = load_experts(zoo).records[0]
     assert record["warm_start"]["expert"] == NAME
+    assert record["discount"] == ranked[0].record["discount"], "a zoo has one"
     assert record["evaluation"]["return_mean"] == pytest.approx(said[0].after, rel=0.2)
     assert not (zoo / CANDIDATES).exists()
 

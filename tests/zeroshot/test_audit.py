@@ -368,3 +368,12 @@ def test_the_shipped_page_has_every_shipped_zoo(generator: ModuleType) -> None:
     for path in ZOO.iterdir():
         if path.is_dir():
             assert f"### {path.name}\n" in text, f"run docs/zoo.py: {path.name} is not in it"
+
+
+def test_shipped_experts_of_a_suite_have_one_discount_and_one_critic() -> None:
+    """Or no rollouts can be had of them."""
+    from experts.store import ZOO
+
+    for path in sorted(ZOO.iterdir()):
+        records = [json.loads(file.read_text()) for file in path.glob("*.json")]
+        assert len({(record["discount"], record["critic"]) for record in records}) == 1, path.name
