@@ -208,8 +208,11 @@ class _Board:
         trained: Trained = event.result
         try:
             if self.checkpoints is not None and trained.checkpoints is not None:
+                from experts.offpolicy.checkpoints import checkpoint_path  # imports torch
+
                 self.checkpoints.mkdir(parents=True, exist_ok=True)
-                write_atomically(self.checkpoints / f"{name}.safetensors", trained.checkpoints)
+                path = checkpoint_path(self.checkpoints, job.context)
+                write_atomically(path, trained.checkpoints)
             save_expert(trained.expert, self.directory)  # last: the job is done when this is there
         except OSError as error:
             self.errors[name] = f"{type(error).__name__}: {error}"

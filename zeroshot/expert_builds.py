@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
@@ -16,7 +17,6 @@ from experts import BuildProgress, RepairSettings, build, recipe_for, repair
 from experts.build import plan
 from experts.engines import Engine
 from experts.jobs import Job
-from experts.offpolicy import CheckpointSchedule
 from experts.rebuild import CANDIDATES, interrupted_round
 from experts.recipes import Recipe
 from experts.store import expert_name
@@ -26,6 +26,9 @@ from zeroshot.film import parse_context
 from zeroshot.leaderboard import print_table
 from zeroshot.run import experts_of
 from zeroshot.suites import Suite
+
+if TYPE_CHECKING:
+    from experts.offpolicy import CheckpointSchedule  # imports torch
 
 
 def default_anchors(suite: Suite) -> list[Context]:

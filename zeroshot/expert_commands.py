@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg, subcommand
 
 from zeroshot.audit import AuditExperts
 from zeroshot.engine_options import EngineOptions
 from zeroshot.suites import suite_of
+
+if TYPE_CHECKING:
+    from experts.offpolicy import CheckpointSchedule  # imports torch
 
 SuiteName = Annotated[Positional[str], arg(metavar="SUITE")]
 ZooPath = Annotated[Path | None, arg(metavar="FOLDER")]
@@ -74,7 +77,6 @@ class Build(EngineOptions):
         if self.batched:
             return self._batched()
         self._refuse(("batch_size", "device", "same_start"), "must come with")
-        from experts.batched_build import checkpoints_in
         from zeroshot.expert_builds import build_experts
 
         return build_experts(
@@ -90,11 +92,17 @@ class Build(EngineOptions):
             anchors=self.anchors,
             anchor_zoo=self.anchor_zoo,
             along=self.along,
-            checkpoints=checkpoints_in(
-                self.out, self.checkpoint_every, self.checkpoint_from, self.checkpoint_last
-            ),
+            checkpoints=self._checkpoints(),
             seed=self.seed,
         )
+
+    def _checkpoints(self) -> CheckpointSchedule | None:
+        asked = (self.checkpoint_every, self.checkpoint_from, self.checkpoint_last)
+        if asked == (None, 0, None):
+            return None  # without importing torch
+        from experts.batched_build import checkpoints_in
+
+        return checkpoints_in(self.out, *asked)
 
     def _batched(self) -> int:
         alone = (
