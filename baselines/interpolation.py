@@ -21,12 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experts import Experts, MLPPolicies, Rollouts
+from experts.neighbours import Neighbours
 from experts.validation import require
 
 Blend = Literal["weights", "actions"]
-
-SAME = 1e-9
-"""Encoded contexts closer than this are one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,30 +45,6 @@ class InterpolationConfig:
         require("blend", self.blend, self.blend in allowed, f"one of {allowed}")
         n = self.neighbours
         require("neighbours", n, n is None or n >= 1, "at least 1, or None")
-
-
-def neighbours_of(
-    known: NDArray[np.float64], asked: NDArray[np.float64], n: int
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """The n nearest rows of `known` to every row of `asked`, and their shares.
-
-    Args:
-        known: encoded contexts (n_known, n_inputs).
-        asked: encoded contexts (n_asked, n_inputs).
-        n: how many, at most n_known.
-
-    Returns:
-        Indices (n_asked, n), nearest first, of equals the first in `known`; and shares (n_asked, n)
-        in proportion to 1 / distance, which sum to 1. A distance of 0 gets everything.
-    """
-    distances = np.linalg.norm(asked[:, None] - known[None], axis=-1)
-    ids = np.argsort(np.round(distances, 9), axis=1, kind="stable")[:, :n]
-    near = np.take_along_axis(distances, ids, axis=1)
-    exact = near < SAME
-    shares = np.where(exact, 1.0, 0.0)
-    apart = ~exact.any(axis=1)
-    shares[apart] = 1.0 / near[apart]
-    return ids, shares / shares.sum(axis=1, keepdims=True)
 
 
 class Interpolation:
@@ -104,16 +78,18 @@ class Interpolation:
 
 
 class FittedInterpolation:
-    """The training contexts' experts, ready to be averaged."""
+    """The training contexts' experts, ready to be averaged.
+
+    Attributes:
+        neighbours: which of them each context is made of.
+    """
 
     def __init__(
         self, experts: Experts, features: tuple[str, ...], config: InterpolationConfig
     ) -> None:
         self.config = config
-        self._family, self._features = experts.family, features
         self._policies = experts.policies.folded()
-        self._known = self._family.encode(experts.contexts, features)
-        self._directions = self._directions_of(experts.contexts)
+        self.neighbours = Neighbours(experts.family, experts.contexts, features, config.neighbours)
 
     def policies(self, contexts: Sequence[Mapping[str, float]]) -> MLPPolicies | ActionMeans:
         """The averaged policy of each of n_contexts contexts.
@@ -121,7 +97,7 @@ class FittedInterpolation:
         Raises:
             ValueError: if there is none, or for an unknown feature or a value out of range.
         """
-        ids, shares = self.shares(contexts)
+        ids, shares = self.neighbours.shares(contexts)
         chosen = self._policies.select(ids.reshape(-1))
         if self.config.blend == "actions":
             return ActionMeans(chosen, shares.astype(np.float32))
@@ -130,39 +106,6 @@ class FittedInterpolation:
             tuple(_means(bias, shares) for bias in chosen.biases),
             chosen.activation,
         )
-
-    def shares(
-        self, contexts: Sequence[Mapping[str, float]]
-    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-        """Which training experts each context is made of, (n_contexts, k), and their shares.
-
-        Where fewer than k experts have the right direction, the rest repeats one, at share 0.
-
-        Raises:
-            ValueError: as `policies` does.
-        """
-        if not contexts:
-            raise ValueError("`contexts` must hold at least one context, got none")
-        validated = [self._family.context(**context) for context in contexts]
-        encoded = self._family.encode(validated, self._features)
-        k = min(self.config.neighbours or 2 ** len(self._features), len(self._known))
-        ids = np.zeros((len(encoded), k), dtype=np.intp)
-        shares = np.zeros((len(encoded), k))
-        for row, direction in enumerate(self._directions_of(validated)):
-            allowed = np.flatnonzero((self._directions == direction).all(axis=1))
-            if allowed.size == 0:  # no expert of this direction: any is as good
-                allowed = np.arange(len(self._known))
-            n = min(k, allowed.size)
-            near, parts = neighbours_of(self._known[allowed], encoded[row : row + 1], n)
-            ids[row] = allowed[near[0, 0]]
-            ids[row, :n], shares[row, :n] = allowed[near[0]], parts[0]
-        return ids, shares
-
-    def _directions_of(self, contexts: Sequence[Mapping[str, float]]) -> NDArray[np.bool_]:
-        """Signs (n_contexts, n) of the features that have a direction."""
-        signed = [f.name for f in self._family.selected(self._features) if f.encoding == "signed"]
-        signs = [[context[name] > 0.0 for name in signed] for context in contexts]
-        return np.array(signs, dtype=np.bool_).reshape(len(contexts), len(signed))
 
 
 class ActionMeans:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from stable_baselines3 import SAC, TD3
-from stable_baselines3.common.logger import configure
+from stable_baselines3.common.logger import Logger
 
 from experts import Recipe, recipe_for
 from experts.offpolicy.agents import make_learner
@@ -124,7 +124,7 @@ def _sb3(recipe: Recipe, n_updates: int) -> Callable[[], None]:
         device="cpu",
         seed=0,
     )
-    model.set_logger(configure(None, []))
+    model.set_logger(Logger(None, []))
     for observation, action, reward, done, reached in _transitions():
         model.replay_buffer.add(
             observation[None], reached[None], action[None], reward[None], done[None], [{}]

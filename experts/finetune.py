@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
 
 from experts.evaluation import play
 from experts.finetune_sac import FineTuneConfig, FineTunedSAC, policy_of
@@ -93,6 +94,7 @@ def fine_tune(
         )
         return played.returns[0]
 
+    model.set_logger(Logger(None, []))  # SB3's own leaves a temporary folder behind
     evaluations = _Evaluations(evaluate, every, on_steps)
     try:
         model.learn(n_steps, callback=evaluations, log_interval=n_steps)

@@ -13,6 +13,7 @@ import torch
 from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecNormalize
@@ -105,6 +106,7 @@ def train(
             freeze_actor(model, True)  # `_Monitor` frees it
     start = recipe.exploration if warm_start is None else recipe.warm_exploration
     monitor = _Monitor(recipe, n_steps, start, on_steps)
+    model.set_logger(Logger(None, []))  # SB3's own leaves a temporary folder behind
     model.learn(n_steps, callback=monitor)
     steps = int(model.num_timesteps)
     candidates = {**monitor.candidates, steps: export(model, normaliser, {})}

@@ -7,13 +7,13 @@ the experts of the training contexts can be asked for free mend that:
     aggregation (DAgger; Ross et al. 2011, arXiv 1011.0686): now and then the generated policies
     play their own training contexts, and the experts label the states that they visit;
 
-    blending: between two neighbouring training contexts a and b, at (1 - w) a + w b, the policy is
-    fitted to (1 - w) π_a(s) + w π_b(s) on the states of both (mixup; Zhang et al. 2018, arXiv
-    1710.09412, with policies as labels). So the generator is told what to do between contexts
-    and not only at them, which counts where there are few.
+    blending: all over the family's range, the policy of a context is also drawn towards the mean of
+        what the nearest training experts do on their own states, weighted by 1 / distance (mixup;
+        Zhang et al. 2018, arXiv 1710.09412, with policies as labels). So the generator is told
+        what to do between and beyond its training contexts, which counts where there are few.
 
 The generator is HyperZero's without the critic. No context outside the training data is ever played
-or labelled: blends are of training contexts' experts, on training contexts' states.
+or has a label of its own: blends are of training contexts' experts, on training contexts' states.
 """
 
 from __future__ import annotations
@@ -23,15 +23,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from experts import Experts, MLPPolicies, Rollouts, collect
 from experts.descent import Schedule, descend
 from experts.embedding import Embedding, context_inputs
 from experts.minibatches import Minibatches, States
+from experts.neighbours import Neighbours
 from experts.validation import require
-from hyper.generator import Layers, WeightHeads, apply_layers
+from hyper.generator import Layers, WeightHeads, apply_layers, leading
+from param_envs import UniformSampler
+
+N_BLENDED = 2048
+"""Contexts drawn for blending, before the first update."""
 
 AGGREGATION_SEED = 7_000_000
 """Added to a fit's seed and the round for the starts of the generated policies' episodes."""
@@ -53,10 +57,8 @@ class HyperDistilConfig:
         rounds: aggregations, evenly spaced over `aggregate_from` to 1 of the updates; 0 for none.
         aggregate_from: share of the updates before the first.
         noise: deviation of the noise in each episode that a generated policy plays in a round.
-        blend_weight: weight of the loss between contexts; 0, the default, leaves it out: it cost
-            return on the one split of `cheetah-speed` where it was tried.
-        n_neighbours: how many of the nearest training contexts a context is blended with.
-        batch_blends: blends a minibatch.
+        blend_weight: weight of the loss between contexts; 0 leaves it out.
+        batch_blends: contexts a minibatch for it.
     """
 
     embedding_sizes: tuple[int, ...] = (64, 128, 256)
@@ -71,13 +73,12 @@ class HyperDistilConfig:
     aggregate_from: float = 0.4
     noise: tuple[float, ...] = (0.01, 0.01, 0.1, 0.2)
     blend_weight: float = 0.0
-    n_neighbours: int = 2
     batch_blends: int = 16
 
     def __post_init__(self) -> None:
-        for name in ("hidden_size", "updates", "batch_tasks", "batch_states", "n_neighbours"):
+        for name in ("hidden_size", "updates", "batch_tasks", "batch_states", "batch_blends"):
             require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
-        for name in ("n_blocks", "rounds", "batch_blends"):
+        for name in ("n_blocks", "rounds"):
             require(name, getattr(self, name), getattr(self, name) >= 0, "at least 0")
         sizes = self.embedding_sizes
         require("embedding_sizes", sizes, sizes and min(sizes) >= 1, "widths of at least 1")
@@ -124,42 +125,21 @@ class Generator(nn.Module):
         return self.heads(self.embedding(contexts))
 
 
-class Neighbours:
-    """Which training contexts can be blended: each with its nearest ones, on its side of zero.
+class Blends:
+    """Contexts all over the family's range, each with the training contexts nearest to it."""
 
-    Attributes:
-        pairs: (n_pairs, 2), indices of contexts; empty if no two are on the same side.
-    """
+    def __init__(self, data: Rollouts, seed: int, n_contexts: int = N_BLENDED) -> None:
+        """Draws the contexts uniformly, and finds their neighbours as `experts.neighbours` does."""
+        draw, rng = UniformSampler(data.family, data.features), np.random.default_rng(seed)
+        contexts = [draw(rng) for _ in range(n_contexts)]
+        ids, shares = Neighbours(data.family, data.contexts, data.features).shares(contexts)
+        self._inputs = context_inputs(data.family, contexts, data.features, encode=True)
+        self._ids, self._shares = torch.from_numpy(ids), torch.from_numpy(shares).float()
 
-    def __init__(self, inputs: Tensor, directions: NDArray[np.float64], n_neighbours: int) -> None:
-        """Finds the pairs.
-
-        Args:
-            inputs: encoded contexts, (n, n_inputs); distances are measured there.
-            directions: signs of the signed features, (n, n_signed); blends never change one.
-            n_neighbours: of each context.
-        """
-        distances = torch.cdist(inputs, inputs).numpy()
-        apart = (directions[:, None] != directions[None]).any(axis=-1)
-        distances[apart | np.eye(len(inputs), dtype=bool)] = np.inf
-        found = {
-            (min(i, int(j)), max(i, int(j)))
-            for i, row in enumerate(distances)
-            for j in np.argsort(row, kind="stable")[:n_neighbours]
-            if np.isfinite(row[j])
-        }
-        self.pairs = torch.tensor(sorted(found), dtype=torch.long).reshape(-1, 2)
-
-    def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Pairs (n, 2) and how far each blend is from the first to the second, (n,) in [0, 1)."""
-        rows = torch.randint(len(self.pairs), (n,), generator=generator)
-        return self.pairs[rows], torch.rand(n, generator=generator)
-
-
-def blended(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
-    """(1 - w) first + w second along the leading axis: (n, ...) with shares w (n,)."""
-    weight = share.reshape(-1, *[1] * (first.ndim - 1))
-    return torch.lerp(first, second, weight)
+    def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Inputs (n, n_inputs) of n contexts, ids (n, k) of their neighbours, and shares (n, k)."""
+        rows = torch.randint(len(self._inputs), (n,), generator=generator)
+        return self._inputs[rows], self._ids[rows], self._shares[rows]
 
 
 def action_loss(policy: Layers, states: States) -> Tensor:
@@ -179,6 +159,11 @@ class Teachers:
         """Actions (n, n_samples, action_size) of experts `ids` (n,) at (n, n_samples, size)."""
         raw = observations.numpy() * self._scale + self._mean
         return torch.from_numpy(self._policies.select(ids.numpy()).act(raw))
+
+    def blend(self, ids: Tensor, shares: Tensor, observations: Tensor) -> Tensor:
+        """Means, weighted by shares (n, k), of the actions of experts `ids` (n, k)."""
+        actions = torch.stack([self.act(each, observations) for each in ids.T])
+        return torch.einsum("nk,knsa->nsa", shares, actions)
 
 
 class HyperDistil:
@@ -214,15 +199,15 @@ class HyperDistil:
         generator = torch.Generator().manual_seed(seed)
         batches = Minibatches(data, normalise_observations=True, normalise_values=False)
         contexts = context_inputs(data.family, data.contexts, data.features, encode=True)
-        neighbours = Neighbours(contexts, _directions(data), config.n_neighbours)
-        blends = config.batch_blends if config.blend_weight > 0 and len(neighbours.pairs) else 0
+        blends = Blends(data, seed) if config.blend_weight > 0 else None
         teachers = Teachers(experts, batches)
         network = Generator(
             contexts.shape[1], data.family.observation_size, data.family.action_size,
             config, generator,
         )  # fmt: skip
         fitted = FittedHyperDistil(network, config, data, batches)
-        losses, update = fitted.losses, 0
+        losses: dict[str, Tensor] = {}
+        update = 0
 
         def draw_loss() -> Tensor:
             nonlocal update
@@ -230,27 +215,22 @@ class HyperDistil:
                 batches.add_states(_played(fitted, data, experts, seed + update))
             update += 1
             tasks = batches.tasks(config.batch_tasks, generator)
-            if not blends:
-                states = batches.states(tasks, config.batch_states, generator)
-                total = action_loss(network(contexts[tasks]), states)
-                losses["action"] = float(total.detach())
-                return total
-            pairs, share = neighbours.draw(blends, generator)
-            between = blended(contexts[pairs[:, 0]], contexts[pairs[:, 1]], share)
-            layers = network(torch.cat([contexts[tasks], between]))
             states = batches.states(tasks, config.batch_states, generator)
-            action = action_loss([(w[: len(tasks)], b[: len(tasks)]) for w, b in layers], states)
-            half = max(1, config.batch_states // 2)
+            if blends is None:
+                total = losses["action"] = action_loss(network(contexts[tasks]), states)
+                return total
+            inputs, ids, shares = blends.draw(config.batch_blends, generator)
+            layers = network(torch.cat([contexts[tasks], inputs]))
+            losses["action"] = action_loss(leading(layers, len(tasks)), states)
+            each = max(1, config.batch_states // ids.shape[1])
             seen = torch.cat(
-                [batches.states(pairs[:, k], half, generator).observations for k in (0, 1)], dim=1
+                [batches.states(i, each, generator).observations for i in ids.T], dim=1
             )
-            first, second = (teachers.act(pairs[:, k], seen) for k in (0, 1))
-            labels = blended(first, second, share)
-            blend = action_loss(
-                [(w[len(tasks) :], b[len(tasks) :]) for w, b in layers], States(seen, labels)
+            mixed = States(seen, teachers.blend(ids, shares, seen))
+            losses["blend"] = action_loss(
+                [(w[-len(ids) :], b[-len(ids) :]) for w, b in layers], mixed
             )
-            losses["action"], losses["blend"] = float(action.detach()), float(blend.detach())
-            return action + config.blend_weight * blend
+            return losses["action"] + config.blend_weight * losses["blend"]
 
         descend(
             network,
@@ -260,6 +240,7 @@ class HyperDistil:
             schedule=config.schedule,
             progress=progress,
         )
+        fitted.losses = {name: float(loss.detach()) for name, loss in losses.items()}
         return fitted
 
 
@@ -311,8 +292,3 @@ def _played(fitted: FittedHyperDistil, data: Rollouts, experts: Experts, seed: i
         value="critic",
         behaviour=fitted.policies(data.contexts),
     )
-
-
-def _directions(data: Rollouts) -> NDArray[np.float64]:
-    signed = [f.name for f in data.family.selected(data.features) if f.encoding == "signed"]
-    return np.array([[np.sign(context[name]) for name in signed] for context in data.contexts])

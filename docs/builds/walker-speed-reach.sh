@@ -1,4 +1,4 @@
-# zoo/first/walker-speed is the zoo that zoo/walker-speed replaced, of commit e7aad5d2
+# zoo/first/walker-speed is the zoo that zoo/walker-speed replaced, of commit c9eba9e
 zeroshot experts build walker-speed-reach --only speed=-2 --out zoo/walker-start
 cp zoo/first/walker-speed/speed=2_* zoo/walker-start
 zeroshot experts build walker-speed-reach --chain --anchors speed=-2 speed=2 --anchor-zoo zoo/walker-start \

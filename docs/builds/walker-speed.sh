@@ -1,4 +1,4 @@
-# zoo/first/walker-speed is the zoo that this one replaced, of commit e7aad5d2
+# zoo/first/walker-speed is the zoo that this one replaced, of commit c9eba9e
 mkdir zoo/walker-anchors
 cp zoo/walker-speed-reach/speed=-2.5_* zoo/walker-speed-reach/speed=1.5_* zoo/walker-speed-reach/speed=3_* \
     zoo/first/walker-speed/speed=-1_* zoo/walker-anchors

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from baselines import FittedInterpolation, Interpolation, InterpolationConfig
-from baselines.interpolation import neighbours_of
 from experts import MLPPolicies, Rollouts, collect
+from experts.neighbours import neighbours_of
 from experts.synthetic import smooth_experts
 from param_envs import family_of
 from tests.baselines.blind import blind_error, error
@@ -56,7 +56,7 @@ def test_a_training_context_gets_its_own_expert(data):
 
 def test_one_feature_takes_two_experts(data):
     """1.5 lies between 1 and 2, and -2.5 between -3 and -2."""
-    ids, shares = fitted(data).shares([{"speed": 1.5}, {"speed": -2.5}])
+    ids, shares = fitted(data).neighbours.shares([{"speed": 1.5}, {"speed": -2.5}])
     speeds = [[data.contexts[i]["speed"] for i in row] for row in ids]
     assert [sorted(row) for row in speeds] == [[1.0, 2.0], [-3.0, -2.0]]
     np.testing.assert_allclose(shares, 0.5)
@@ -72,7 +72,7 @@ def test_weights_are_averaged(data):
 
 def test_actions_are_averaged(data, held_out):
     policies = fitted(data, blend="actions", neighbours=3).policies(held_out.contexts)
-    ids, shares = fitted(data, neighbours=3).shares(held_out.contexts)
+    ids, shares = fitted(data, neighbours=3).neighbours.shares(held_out.contexts)
     observations = held_out.observations[:, 0]
     expected = sum(
         shares[:, k, None, None] * data.experts.policies.select(ids[:, k]).act(observations)
@@ -83,7 +83,7 @@ def test_actions_are_averaged(data, held_out):
 
 def test_no_expert_of_the_other_direction_is_asked(data):
     """Near 0.5 only 0.5, 1, ... count, however many are wanted."""
-    ids, shares = fitted(data, neighbours=10).shares([{"speed": 0.6}])
+    ids, shares = fitted(data, neighbours=10).neighbours.shares([{"speed": 0.6}])
     assert all(data.contexts[i]["speed"] > 0 for i in ids[0])
     assert shares[0].sum() == pytest.approx(1.0)
     assert (shares[0] > 0).sum() == sum(context["speed"] > 0 for context in data.contexts)
@@ -91,7 +91,7 @@ def test_no_expert_of_the_other_direction_is_asked(data):
 
 def test_without_an_expert_of_its_direction_any_may_help(data):
     forwards = data.select([i for i, c in enumerate(data.contexts) if c["speed"] > 0])
-    ids, shares = fitted(forwards).shares([{"speed": -0.5}])
+    ids, shares = fitted(forwards).neighbours.shares([{"speed": -0.5}])
     assert forwards.contexts[ids[0, 0]]["speed"] == 0.5
     assert shares[0].sum() == pytest.approx(1.0)
 
@@ -100,7 +100,7 @@ def test_two_features_take_four_experts():
     contexts = [{"speed": s, "torso": t} for s in (1.0, 2.0, 3.0) for t in (0.3, 0.4, 0.5)]
     experts = smooth_experts(CHEETAH, contexts, features=["speed", "torso"], seed=0)
     data = collect(experts, features=["speed", "torso"], noise=(0.0,), seed=0, n_steps=2)
-    ids, _ = fitted(data).shares([{"speed": 1.5, "torso": 0.45}])
+    ids, _ = fitted(data).neighbours.shares([{"speed": 1.5, "torso": 0.45}])
     found = {(contexts[i]["speed"], contexts[i]["torso"]) for i in ids[0]}
     assert found == {(1.0, 0.4), (1.0, 0.5), (2.0, 0.4), (2.0, 0.5)}
 

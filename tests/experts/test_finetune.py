@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from stable_baselines3 import SAC
-from stable_baselines3.common.logger import configure
+from stable_baselines3.common.logger import Logger
 
 from experts import MLPPolicies, play
 from experts.finetune import fine_tune
@@ -43,7 +43,7 @@ def made(config: FineTuneConfig = TINY, start: MLPPolicies | None = START) -> Fi
 def filled(config: FineTuneConfig = TINY, start: MLPPolicies | None = START) -> FineTunedSAC:
     """A model with random transitions, some of them terminal, ready for `train`."""
     model = made(config, start)
-    model.set_logger(configure(None, []))
+    model.set_logger(Logger(None, []))
     rng = np.random.default_rng(0)
     for i in range(50):
         model.replay_buffer.add(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from stable_baselines3 import SAC, TD3
-from stable_baselines3.common.logger import configure
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from torch import Tensor, nn
 
@@ -48,7 +48,7 @@ def sb3_model(name: str, seed: int) -> Any:
         policy_kwargs={"net_arch": list(HIDDEN)},
         **SETTINGS[name],
     )
-    model.set_logger(configure(None, []))
+    model.set_logger(Logger(None, []))
     return model
 
 

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from experts import Rollouts
+from experts.embedding import context_inputs
 from experts.minibatches import Minibatches, States
 from hyper import FittedHyperDistil, HyperDistil, HyperDistilConfig
-from hyper.distilled import Neighbours, Teachers, action_loss, blended
+from hyper.distilled import Blends, Teachers, action_loss
 
 SMALL: dict[str, Any] = {"embedding_sizes": (16, 32), "n_blocks": 1, "hidden_size": 32}
 QUICK = HyperDistilConfig(**SMALL, updates=6, batch_states=8, rounds=2, noise=(0.1,))
@@ -77,20 +78,28 @@ def test_what_the_policies_visit_is_added_and_matters(data: Rollouts) -> None:
     assert not np.array_equal(actions(plain, data), actions(fitted, data))
 
 
-def test_neighbours_never_change_a_direction() -> None:
-    inputs = torch.tensor([[-1.0, 0.1], [-1.0, 0.3], [1.0, 0.1], [1.0, 0.2], [1.0, 0.9]])
-    found = Neighbours(inputs, np.array([[-1.0], [-1.0], [1.0], [1.0], [1.0]]), 1)
-    assert found.pairs.tolist() == [[0, 1], [2, 3], [3, 4]]
-    pairs, share = found.draw(50, torch.Generator().manual_seed(0))
-    assert pairs.shape == (50, 2) and share.min() >= 0.0 and share.max() < 1.0
-    alone = Neighbours(inputs[:1], np.array([[-1.0]]), 1)
-    assert alone.pairs.shape == (0, 2)
+def test_blends_are_between_neighbours_of_one_direction(data: Rollouts) -> None:
+    inputs, ids, shares = Blends(data, seed=0).draw(200, torch.Generator().manual_seed(0))
+    known = context_inputs(data.family, data.contexts, data.features, encode=True)
+    assert inputs.shape == (200, known.shape[1]) and len(inputs.unique(dim=0)) > 150
+    torch.testing.assert_close(shares.sum(dim=1), torch.ones(200))
+    assert (known[ids][..., 0] == inputs[:, None, 0]).all(), "the first entry is the direction"
+    gaps = (known[ids] - inputs[:, None]).norm(dim=-1)
+    nearest = (known[None] - inputs[:, None]).norm(dim=-1).min(dim=1).values
+    torch.testing.assert_close(gaps.min(dim=1).values, nearest)
 
 
-def test_blends_are_weighted_means() -> None:
-    first, second = torch.zeros(2, 3, 1), torch.ones(2, 3, 1)
-    mixed = blended(first, second, torch.tensor([0.25, 1.0]))
-    assert mixed[:, 0, 0].tolist() == [0.25, 1.0] and mixed.shape == (2, 3, 1)
+def test_a_blend_is_the_weighted_mean_of_what_the_experts_do(data: Rollouts) -> None:
+    assert data.experts is not None
+    teachers = Teachers(
+        data.experts, Minibatches(data, normalise_observations=True, normalise_values=False)
+    )
+    observations = torch.randn(2, 5, data.family.observation_size)
+    ids, shares = torch.tensor([[0, 1], [2, 3]]), torch.tensor([[0.25, 0.75], [1.0, 0.0]])
+    found = teachers.blend(ids, shares, observations)
+    first, second = (teachers.act(ids[:, k], observations) for k in (0, 1))
+    torch.testing.assert_close(found[0], 0.25 * first[0] + 0.75 * second[0])
+    torch.testing.assert_close(found[1], first[1])
 
 
 def test_the_loss_is_the_mean_squared_error_behind_tanh() -> None:

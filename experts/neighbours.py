@@ -1,0 +1,99 @@
+"""Which contexts are near a context, and how much each of them counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from param_envs import Family
+
+SAME = 1e-9
+"""Encoded contexts closer than this are one."""
+
+
+def neighbours_of(
+    known: NDArray[np.float64], asked: NDArray[np.float64], n: int
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """The n nearest rows of `known` to every row of `asked`, and their shares.
+
+    Args:
+        known: encoded contexts (n_known, n_inputs).
+        asked: encoded contexts (n_asked, n_inputs).
+        n: how many, at most n_known.
+
+    Returns:
+        Indices (n_asked, n), nearest first, of equals the first in `known`; and shares (n_asked, n)
+        in proportion to 1 / distance, which sum to 1. A distance of 0 gets everything.
+    """
+    distances = np.linalg.norm(asked[:, None] - known[None], axis=-1)
+    ids = np.argsort(np.round(distances, 9), axis=1, kind="stable")[:, :n]
+    near = np.take_along_axis(distances, ids, axis=1)
+    exact = near < SAME
+    shares = np.where(exact, 1.0, 0.0)
+    apart = ~exact.any(axis=1)
+    shares[apart] = 1.0 / near[apart]
+    return ids, shares / shares.sum(axis=1, keepdims=True)
+
+
+class Neighbours:
+    """Known contexts, to be asked which of them are near another one.
+
+    Distances are between encoded contexts, where a signed speed is a direction and a magnitude.
+    Contexts of another direction are left out as long as there are some of the right one.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        contexts: Sequence[Mapping[str, float]],
+        features: tuple[str, ...],
+        n: int | None = None,
+    ) -> None:
+        """Encodes the known contexts.
+
+        Args:
+            family: of the contexts.
+            contexts: the known ones, at least one.
+            features: names of the features that vary.
+            n: neighbours of a context, all there are if there are fewer; None for 2 to the power
+                of the number of features.
+        """
+        self._family, self._features = family, features
+        self._known = family.encode(contexts, features)
+        self._directions = self._directions_of(contexts)
+        self._n = min(n or 2 ** len(features), len(contexts))
+
+    def shares(
+        self, contexts: Sequence[Mapping[str, float]]
+    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Indices (n_contexts, n) of the known contexts near each one, and their shares.
+
+        Shares are in proportion to 1 / distance. Where fewer than n have the right direction, the
+        rest repeats one, at share 0.
+
+        Raises:
+            ValueError: if there is no context, or for an unknown feature or a value out of range.
+        """
+        if not contexts:
+            raise ValueError("`contexts` must hold at least one context, got none")
+        validated = [self._family.context(**context) for context in contexts]
+        encoded = self._family.encode(validated, self._features)
+        ids = np.zeros((len(encoded), self._n), dtype=np.intp)
+        shares = np.zeros((len(encoded), self._n))
+        for row, direction in enumerate(self._directions_of(validated)):
+            allowed = np.flatnonzero((self._directions == direction).all(axis=1))
+            if allowed.size == 0:  # none of this direction: any is as good
+                allowed = np.arange(len(self._known))
+            n = min(self._n, allowed.size)
+            near, parts = neighbours_of(self._known[allowed], encoded[row : row + 1], n)
+            ids[row] = allowed[near[0, 0]]
+            ids[row, :n], shares[row, :n] = allowed[near[0]], parts[0]
+        return ids, shares
+
+    def _directions_of(self, contexts: Sequence[Mapping[str, float]]) -> NDArray[np.bool_]:
+        """Signs (n_contexts, n) of the features that have a direction."""
+        signed = [f.name for f in self._family.selected(self._features) if f.encoding == "signed"]
+        signs = [[context[name] > 0.0 for name in signed] for context in contexts]
+        return np.array(signs, dtype=np.bool_).reshape(len(contexts), len(signed))
