@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experts import Experts, MLPPolicies, Rollouts
-from experts.neighbours import Neighbours
+from experts.neighbours import ActionMeans, Neighbours
 from experts.validation import require
 
 Blend = Literal["weights", "actions"]
@@ -106,23 +106,6 @@ class FittedInterpolation:
             tuple(_means(bias, shares) for bias in chosen.biases),
             chosen.activation,
         )
-
-
-class ActionMeans:
-    """One weighted mean of k policies' actions a context."""
-
-    def __init__(self, policies: MLPPolicies, shares: NDArray[np.float32]) -> None:
-        """Takes n_contexts * k policies, context by context, and shares (n_contexts, k)."""
-        self._policies, self._shares = policies, shares
-
-    def act(self, observations: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Actions (n_contexts, n_envs, size) in [-1, 1] for (n_contexts, n_envs, obs_size)."""
-        n, k = self._shares.shape
-        actions = self._policies.act(np.repeat(observations, k, axis=0))
-        means: NDArray[np.float32] = np.einsum(
-            "nk,nkes->nes", self._shares, actions.reshape(n, k, *actions.shape[1:])
-        )
-        return means
 
 
 def _means(stacked: NDArray[np.float32], shares: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Which contexts are near a context, and how much each of them counts."""
+"""Which contexts are near a context, how much each of them counts, and their experts' mean."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from experts.policy import MLPPolicies
 from param_envs import Family
 
 SAME = 1e-9
@@ -97,3 +98,20 @@ class Neighbours:
         signed = [f.name for f in self._family.selected(self._features) if f.encoding == "signed"]
         signs = [[context[name] > 0.0 for name in signed] for context in contexts]
         return np.array(signs, dtype=np.bool_).reshape(len(contexts), len(signed))
+
+
+class ActionMeans:
+    """One weighted mean of k policies' actions a context."""
+
+    def __init__(self, policies: MLPPolicies, shares: NDArray[np.float32]) -> None:
+        """Takes n_contexts * k policies, context by context, and shares (n_contexts, k)."""
+        self._policies, self._shares = policies, shares
+
+    def act(self, observations: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Actions (n_contexts, n_envs, size) in [-1, 1] for (n_contexts, n_envs, obs_size)."""
+        n, k = self._shares.shape
+        actions = self._policies.act(np.repeat(observations, k, axis=0))
+        means: NDArray[np.float32] = np.einsum(
+            "nk,nkes->nes", self._shares, actions.reshape(n, k, *actions.shape[1:])
+        )
+        return means

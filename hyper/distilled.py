@@ -7,10 +7,9 @@ the experts of the training contexts can be asked for free mend that:
     aggregation (DAgger; Ross et al. 2011, arXiv 1011.0686): now and then the generated policies
     play their own training contexts, and the experts label the states that they visit;
 
-    blending: all over the family's range, the policy of a context is also drawn towards the mean of
-        what the nearest training experts do on their own states, weighted by 1 / distance (mixup;
-        Zhang et al. 2018, arXiv 1710.09412, with policies as labels). So the generator is told
-        what to do between and beyond its training contexts, which counts where there are few.
+    blending (`hyper.blending`): all over the family's range, the policy of a context is also drawn
+        towards the mean of what the experts of the nearest training contexts do, as far as such
+        means are known to work. It counts where training contexts are few.
 
 The generator is HyperZero's without the critic. No context outside the training data is ever played
 or has a label of its own: blends are of training contexts' experts, on training contexts' states.
@@ -29,13 +28,9 @@ from experts import Experts, MLPPolicies, Rollouts, collect
 from experts.descent import Schedule, descend
 from experts.embedding import Embedding, context_inputs
 from experts.minibatches import Minibatches, States
-from experts.neighbours import Neighbours
 from experts.validation import require
-from hyper.generator import Layers, WeightHeads, apply_layers, leading
-from param_envs import UniformSampler
-
-N_BLENDED = 2048
-"""Contexts drawn for blending, before the first update."""
+from hyper.blending import Blends
+from hyper.generator import Layers, WeightHeads, apply_layers, leading, trailing
 
 AGGREGATION_SEED = 7_000_000
 """Added to a fit's seed and the round for the starts of the generated policies' episodes."""
@@ -57,7 +52,7 @@ class HyperDistilConfig:
         rounds: aggregations, evenly spaced over `aggregate_from` to 1 of the updates; 0 for none.
         aggregate_from: share of the updates before the first.
         noise: deviation of the noise in each episode that a generated policy plays in a round.
-        blend_weight: weight of the loss between contexts; 0 leaves it out.
+        blend_weight: weight of the loss between training contexts, see `Blends`; 0 leaves it out.
         batch_blends: contexts a minibatch for it.
     """
 
@@ -72,7 +67,7 @@ class HyperDistilConfig:
     rounds: int = 4
     aggregate_from: float = 0.4
     noise: tuple[float, ...] = (0.01, 0.01, 0.1, 0.2)
-    blend_weight: float = 0.0
+    blend_weight: float = 0.3
     batch_blends: int = 16
 
     def __post_init__(self) -> None:
@@ -125,45 +120,10 @@ class Generator(nn.Module):
         return self.heads(self.embedding(contexts))
 
 
-class Blends:
-    """Contexts all over the family's range, each with the training contexts nearest to it."""
-
-    def __init__(self, data: Rollouts, seed: int, n_contexts: int = N_BLENDED) -> None:
-        """Draws the contexts uniformly, and finds their neighbours as `experts.neighbours` does."""
-        draw, rng = UniformSampler(data.family, data.features), np.random.default_rng(seed)
-        contexts = [draw(rng) for _ in range(n_contexts)]
-        ids, shares = Neighbours(data.family, data.contexts, data.features).shares(contexts)
-        self._inputs = context_inputs(data.family, contexts, data.features, encode=True)
-        self._ids, self._shares = torch.from_numpy(ids), torch.from_numpy(shares).float()
-
-    def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Inputs (n, n_inputs) of n contexts, ids (n, k) of their neighbours, and shares (n, k)."""
-        rows = torch.randint(len(self._inputs), (n,), generator=generator)
-        return self._inputs[rows], self._ids[rows], self._shares[rows]
-
-
 def action_loss(policy: Layers, states: States) -> Tensor:
     """Mean squared error of the actions, over samples and entries."""
     actions = torch.tanh(apply_layers(policy, states.observations))
     return nn.functional.mse_loss(actions, states.labels)
-
-
-class Teachers:
-    """The training contexts' experts as one batched function of normalised observations."""
-
-    def __init__(self, experts: Experts, batches: Minibatches) -> None:
-        self._policies = experts.policies
-        self._mean, self._scale = batches.observation_mean, batches.observation_scale
-
-    def act(self, ids: Tensor, observations: Tensor) -> Tensor:
-        """Actions (n, n_samples, action_size) of experts `ids` (n,) at (n, n_samples, size)."""
-        raw = observations.numpy() * self._scale + self._mean
-        return torch.from_numpy(self._policies.select(ids.numpy()).act(raw))
-
-    def blend(self, ids: Tensor, shares: Tensor, observations: Tensor) -> Tensor:
-        """Means, weighted by shares (n, k), of the actions of experts `ids` (n, k)."""
-        actions = torch.stack([self.act(each, observations) for each in ids.T])
-        return torch.einsum("nk,knsa->nsa", shares, actions)
 
 
 class HyperDistil:
@@ -200,7 +160,6 @@ class HyperDistil:
         batches = Minibatches(data, normalise_observations=True, normalise_values=False)
         contexts = context_inputs(data.family, data.contexts, data.features, encode=True)
         blends = Blends(data, seed) if config.blend_weight > 0 else None
-        teachers = Teachers(experts, batches)
         network = Generator(
             contexts.shape[1], data.family.observation_size, data.family.action_size,
             config, generator,
@@ -216,21 +175,15 @@ class HyperDistil:
             update += 1
             tasks = batches.tasks(config.batch_tasks, generator)
             states = batches.states(tasks, config.batch_states, generator)
-            if blends is None:
+            if blends is None or not blends.weight:
                 total = losses["action"] = action_loss(network(contexts[tasks]), states)
                 return total
-            inputs, ids, shares = blends.draw(config.batch_blends, generator)
-            layers = network(torch.cat([contexts[tasks], inputs]))
+            drawn = blends.draw(config.batch_blends, generator)
+            layers = network(torch.cat([contexts[tasks], drawn.inputs]))
             losses["action"] = action_loss(leading(layers, len(tasks)), states)
-            each = max(1, config.batch_states // ids.shape[1])
-            seen = torch.cat(
-                [batches.states(i, each, generator).observations for i in ids.T], dim=1
-            )
-            mixed = States(seen, teachers.blend(ids, shares, seen))
-            losses["blend"] = action_loss(
-                [(w[-len(ids) :], b[-len(ids) :]) for w, b in layers], mixed
-            )
-            return losses["action"] + config.blend_weight * losses["blend"]
+            mixed = drawn.states(batches, config.batch_states, generator)
+            losses["blend"] = action_loss(trailing(layers, len(drawn.inputs)), mixed)
+            return losses["action"] + config.blend_weight * blends.weight * losses["blend"]
 
         descend(
             network,

@@ -79,3 +79,8 @@ def apply_layers(layers: Layers, inputs: Tensor) -> Tensor:
 def leading(layers: Layers, n: int) -> Layers:
     """The layers of the first n networks."""
     return [(weight[:n], bias[:n]) for weight, bias in layers]
+
+
+def trailing(layers: Layers, n: int) -> Layers:
+    """The layers of the last n networks."""
+    return [(weight[-n:], bias[-n:]) for weight, bias in layers]

@@ -43,6 +43,15 @@ def _hyperzero(doc: str, preset: str = "", **changes: Any) -> MethodRecord:
     )
 
 
+def _hyperdistil(doc: str, **changes: Any) -> MethodRecord:
+    return MethodRecord(
+        doc=doc,
+        target="hyper.distilled:HyperDistil",
+        config="hyper.distilled:HyperDistilConfig",
+        changes=changes,
+    )
+
+
 def _conditioned(doc: str, preset: str = "", **changes: Any) -> MethodRecord:
     return MethodRecord(
         doc=doc,
@@ -80,16 +89,12 @@ METHODS: dict[str, MethodRecord] = {
     "hyperzero-without-value": _hyperzero(
         "HyperZero, policy only", value_weight=0.0, td_weight=0.0
     ),
-    "hyperdistil": MethodRecord(
-        doc="a generator taught by the experts on the states that its own policies visit",
-        target="hyper.distilled:HyperDistil",
-        config="hyper.distilled:HyperDistilConfig",
+    "hyperdistil": _hyperdistil("a generator taught by the experts on the states that it visits"),
+    "hyperdistil-without-blends": _hyperdistil(
+        "the same, told nothing of what is between training contexts", blend_weight=0.0
     ),
-    "hyperdistil-blended": MethodRecord(
-        doc="the same, and between training contexts by blends of their experts",
-        target="hyper.distilled:HyperDistil",
-        config="hyper.distilled:HyperDistilConfig",
-        changes={"blend_weight": 0.5},
+    "hyperdistil-without-rounds": _hyperdistil(
+        "the same, taught on the experts' own states alone", rounds=0
     ),
     "hyplatent": _hyplatent("GenHyper's generator of policies' weights: mean of its samples"),
     "hyplatent-sample": _hyplatent("the same, one of its samples", answer="sample"),

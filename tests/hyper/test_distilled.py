@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from experts import Rollouts
-from experts.embedding import context_inputs
 from experts.minibatches import Minibatches, States
 from hyper import FittedHyperDistil, HyperDistil, HyperDistilConfig
-from hyper.distilled import Blends, Teachers, action_loss
+from hyper.distilled import action_loss
 
 SMALL: dict[str, Any] = {"embedding_sizes": (16, 32), "n_blocks": 1, "hidden_size": 32}
 QUICK = HyperDistilConfig(**SMALL, updates=6, batch_states=8, rounds=2, noise=(0.1,))
@@ -78,45 +77,10 @@ def test_what_the_policies_visit_is_added_and_matters(data: Rollouts) -> None:
     assert not np.array_equal(actions(plain, data), actions(fitted, data))
 
 
-def test_blends_are_between_neighbours_of_one_direction(data: Rollouts) -> None:
-    inputs, ids, shares = Blends(data, seed=0).draw(200, torch.Generator().manual_seed(0))
-    known = context_inputs(data.family, data.contexts, data.features, encode=True)
-    assert inputs.shape == (200, known.shape[1]) and len(inputs.unique(dim=0)) > 150
-    torch.testing.assert_close(shares.sum(dim=1), torch.ones(200))
-    assert (known[ids][..., 0] == inputs[:, None, 0]).all(), "the first entry is the direction"
-    gaps = (known[ids] - inputs[:, None]).norm(dim=-1)
-    nearest = (known[None] - inputs[:, None]).norm(dim=-1).min(dim=1).values
-    torch.testing.assert_close(gaps.min(dim=1).values, nearest)
-
-
-def test_a_blend_is_the_weighted_mean_of_what_the_experts_do(data: Rollouts) -> None:
-    assert data.experts is not None
-    teachers = Teachers(
-        data.experts, Minibatches(data, normalise_observations=True, normalise_values=False)
-    )
-    observations = torch.randn(2, 5, data.family.observation_size)
-    ids, shares = torch.tensor([[0, 1], [2, 3]]), torch.tensor([[0.25, 0.75], [1.0, 0.0]])
-    found = teachers.blend(ids, shares, observations)
-    first, second = (teachers.act(ids[:, k], observations) for k in (0, 1))
-    torch.testing.assert_close(found[0], 0.25 * first[0] + 0.75 * second[0])
-    torch.testing.assert_close(found[1], first[1])
-
-
 def test_the_loss_is_the_mean_squared_error_behind_tanh() -> None:
     layers = [(torch.zeros(1, 2, 1), torch.full((1, 1, 1), float(np.arctanh(0.5))))]
     states = States(torch.zeros(1, 4, 2), torch.full((1, 4, 1), -0.5))
     assert float(action_loss(layers, states)) == pytest.approx(1.0)
-
-
-def test_teachers_answer_as_the_experts_do(data: Rollouts) -> None:
-    assert data.experts is not None
-    batches = Minibatches(data, normalise_observations=True, normalise_values=False)
-    raw = data.observations[[3, 1], 0]
-    scaled = torch.from_numpy((raw - batches.observation_mean) / batches.observation_scale)
-    found = Teachers(data.experts, batches).act(torch.tensor([3, 1]), scaled)
-    np.testing.assert_allclose(
-        found.numpy(), data.experts.policies.select([3, 1]).act(raw), atol=1e-4
-    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,136 @@
+"""What a policy between training contexts should do: what their experts do, where that works.
+
+A blend is the mean of the actions of the experts of a context's nearest training contexts, weighted
+by 1 / distance. Whether such means control anything depends on the task. If the desired speed is a
+minimum, a neighbour's expert does nearly everything; if it is a target, the mean of an expert of 1
+m/s and one of 5 m/s falls over. Which of them a task is can be found without leaving the training
+contexts: every one of them is played once more by the blend of the others' experts.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from experts import Experts, Rollouts, play
+from experts.embedding import context_inputs
+from experts.minibatches import Minibatches, States
+from experts.neighbours import ActionMeans, Neighbours
+from param_envs import UniformSampler
+
+N_BLENDED = 2048
+"""Contexts drawn for blending, before the first update."""
+
+TRUST_SEED = 8_000_000
+"""Added to a fit's seed for the starts of the blends' own episodes in training contexts."""
+
+TRUST_EPISODES = 2
+"""Of each training context."""
+
+TRUSTED = 0.97
+"""Share of its expert's return that the blend of the others must have for a context to count."""
+
+
+def left_out(data: Rollouts) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """For each of the n training contexts its neighbours among the others.
+
+    Returns:
+        Indices (n, k) and shares (n, k), as `Neighbours.shares` has them.
+    """
+    ids, shares = [], []
+    for i, context in enumerate(data.contexts):
+        others = np.delete(np.arange(len(data.contexts)), i)
+        known = [data.contexts[j] for j in others]
+        near, parts = Neighbours(data.family, known, data.features).shares([context])
+        ids.append(others[near[0]])
+        shares.append(parts[0])
+    return np.array(ids), np.array(shares)
+
+
+def trust(data: Rollouts, experts: Experts, seed: int) -> NDArray[np.bool_]:
+    """In which training contexts (n,) the blend of the others' experts is as good as the own one.
+
+    As good is a return within 1 - `TRUSTED` of the expert's, relative to its size.
+    """
+    ids, shares = left_out(data)
+    chosen = experts.policies.select(ids.reshape(-1))
+    played = play(
+        ActionMeans(chosen, shares.astype(np.float32)),
+        data.family,
+        data.contexts,
+        reward=data.reward,
+        n_episodes=TRUST_EPISODES,
+        seed=TRUST_SEED + seed,
+        n_steps=data.mask.shape[2],
+    )
+    own = (data.rewards * data.mask)[:, data.clean].sum(axis=-1).mean(axis=-1)
+    trusted: NDArray[np.bool_] = own - played.returns.mean(axis=-1) <= (1.0 - TRUSTED) * np.abs(own)
+    return trusted
+
+
+class Drawn(NamedTuple):
+    """n contexts between training contexts.
+
+    `inputs` are (n, n_inputs); `ids` (n, k) and `shares` (n, k) are of their neighbours, who act by
+    `experts`.
+    """
+
+    inputs: Tensor
+    ids: Tensor
+    shares: Tensor
+    experts: Experts
+
+    def states(self, batches: Minibatches, n_states: int, generator: torch.Generator) -> States:
+        """About n_states states of each context's neighbours, and the blend's actions there."""
+        each = max(1, n_states // self.ids.shape[1])
+        seen = torch.cat([batches.states(i, each, generator).observations for i in self.ids.T], 1)
+        raw = seen.numpy() * batches.observation_scale + batches.observation_mean
+        policies = self.experts.policies.select(self.ids.numpy().reshape(-1))
+        blend = ActionMeans(policies, self.shares.numpy())
+        return States(seen, torch.from_numpy(blend.act(raw)))
+
+
+class Blends:
+    """Contexts all over the family's range, each with the training contexts nearest to it.
+
+    A context counts by (distance to the nearest training context)² times the share of its
+    neighbours that `trust` finds right; distances are between encoded contexts, whose entries are
+    in [-1, 1].
+
+    Attributes:
+        weight: mean of that over the range; contexts are drawn in proportion to it.
+    """
+
+    def __init__(self, data: Rollouts, seed: int, n_contexts: int = N_BLENDED) -> None:
+        """Draws the contexts uniformly and finds what they count.
+
+        Raises:
+            ValueError: if `data` has no experts, or no noise-free episode to compare with.
+        """
+        if data.experts is None:
+            raise ValueError("`data.experts` must be there to be asked, got None")
+        if not data.clean.any():
+            raise ValueError(
+                "`data` must have a noise-free episode of every context, got none; "
+                "set `blend_weight` to 0 to train without blends"
+            )
+        self._experts = data.experts
+        draw, rng = UniformSampler(data.family, data.features), np.random.default_rng(seed)
+        contexts = [draw(rng) for _ in range(n_contexts)]
+        ids, shares = Neighbours(data.family, data.contexts, data.features).shares(contexts)
+        trusted = (shares * trust(data, data.experts, seed)[ids]).sum(axis=1)
+        self._inputs = context_inputs(data.family, contexts, data.features, encode=True)
+        known = context_inputs(data.family, data.contexts, data.features, encode=True)
+        self._ids, self._shares = torch.from_numpy(ids), torch.from_numpy(shares).float()
+        gaps = (self._inputs - known[self._ids[:, 0]]).square().sum(dim=1)
+        self._weights = gaps * torch.from_numpy(trusted).float()
+        self.weight = float(self._weights.mean())
+
+    def draw(self, n: int, generator: torch.Generator) -> Drawn:
+        """Draws n contexts, with replacement; `weight` must not be 0."""
+        rows = torch.multinomial(self._weights, n, replacement=True, generator=generator)
+        return Drawn(self._inputs[rows], self._ids[rows], self._shares[rows], self._experts)
