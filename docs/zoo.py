@@ -99,9 +99,11 @@ def provenance(record: dict[str, Any]) -> str:
     """Which command, commit and machine made an audit, in one sentence."""
     machine, arguments = record["machine"], record["command"].partition(" ")[2]
     rivals = f", rivals from {', '.join(record['donors'])} too" if record["donors"] else ""
+    decided = sum(row.get("decided", False) for row in record["rows"])
+    tried = f" and {record['deciding_episodes']} to decide in {decided} contexts" * (decided > 0)
     return (
-        f"Audit: `zeroshot {arguments}`{rivals}, {record['finding_episodes']} to find and "
-        f"{record['confirming_episodes']} episodes to confirm, at commit "
+        f"Audit: `zeroshot {arguments}`{rivals}, {record['finding_episodes']} to find, "
+        f"{record['confirming_episodes']} episodes to confirm{tried}, at commit "
         f"{short_commit(record['commit'])} on {record['date'][:10]}, "
         f"{machine['cores']} cores ({machine['processor']}), "
         f"{record['wall_seconds']:.0f} s."

@@ -23,6 +23,7 @@ THRESHOLD = 0.02
 """An expert is beaten where another one's return is better by more than this share of its own."""
 FINDING_EPISODES = 2
 CONFIRMING_EPISODES = 20
+DECIDING_EPISODES = 100
 RIVALS = 3
 """Policies that are played again in each context, the best ones of the finding episodes."""
 FINDING_SHARE = 0.8
@@ -35,16 +36,18 @@ class Audit:
 
     With many policies and few episodes the best of them owes its place to luck. So the matrix only
     finds the three best rivals of each context; they and the own expert are then played again, on
-    fresh starts that they share, and only these confirming episodes decide who is beaten. The best
-    of three is still a little lucky, which counts against the zoo.
+    fresh starts that they share. The best of three is still a little lucky, and returns that vary
+    much from start to start need more episodes than all contexts can have. So an expert that is
+    beaten by then is played again with that one rival, on more and fresh starts, and these decide
+    alone. One that is not has no second trial: with few confirming episodes some are missed.
 
     Attributes:
         family: of the contexts.
         reward: the meaning of the reward.
         contexts: n contexts.
         returns: mean return (n, n) of expert i (rows) in context j (columns), finding episodes.
-        own: mean return (n,) of each context's own expert, confirming episodes.
-        regret: the best rival's mean return minus the own expert's (n,), confirming episodes;
+        own: mean return (n,) of each context's own expert, confirming or deciding episodes.
+        regret: the best rival's mean return minus the own expert's (n,), from the same episodes;
             negative where no rival is as good.
         regret_error: standard error (n,) of `regret`, over pairs of episodes with one start.
         rivals: manifest (n,) of each context's best rival.
@@ -54,7 +57,10 @@ class Audit:
             context's body; None for a family without a desired speed.
         threshold: relative to the own return.
         finding_episodes: episodes a pair behind `returns`.
-        confirming_episodes: episodes behind `own` and `regret`.
+        decided: where (n,) deciding episodes are behind `own` and `regret`, confirming ones
+            elsewhere.
+        confirming_episodes: how many those are.
+        deciding_episodes: how many those are; 0 if none were to be played.
         seed: of the starts.
     """
 
@@ -71,6 +77,8 @@ class Audit:
     threshold: float
     finding_episodes: int
     confirming_episodes: int
+    deciding_episodes: int
+    decided: NDArray[np.bool_]
     seed: int
 
     def __len__(self) -> int:
@@ -79,7 +87,7 @@ class Audit:
     @property
     def relative_regret(self) -> Array:
         """`regret` as a share of the own return (n,)."""
-        return self.regret / np.maximum(np.abs(self.own), 1e-9)
+        return _relative(self.regret, self.own)
 
     @property
     def beaten(self) -> NDArray[np.bool_]:
@@ -172,6 +180,7 @@ def audit(
     threshold: float = THRESHOLD,
     finding_episodes: int = FINDING_EPISODES,
     confirming_episodes: int = CONFIRMING_EPISODES,
+    deciding_episodes: int = DECIDING_EPISODES,
     seed: int = 0,
     n_steps: int | None = None,
     n_threads: int = 0,
@@ -186,6 +195,8 @@ def audit(
         threshold: relative to the expert's own return.
         finding_episodes: episodes of every policy in every context.
         confirming_episodes: of the own expert and the three best rivals, on fresh starts.
+        deciding_episodes: of an expert that is beaten by then and of its best rival, on fresh
+            starts again; 0 to believe the confirming ones.
         seed: of the starts.
         n_steps: longest episode, the family's own by default.
         n_threads: threads to step on, 0 for all cores.
@@ -204,6 +215,8 @@ def audit(
     ):
         if value < least:
             raise ValueError(f"`{name}` must be at least {least}, got {value}")
+    if deciding_episodes < 2 and deciding_episodes != 0:
+        raise ValueError(f"`deciding_episodes` must be 0 or at least 2, got {deciding_episodes}")
     own = load_experts(directory)
     zoos = [(directory, own), *((path, load_experts(path)) for path in donors)]
     policies = _stacked(zoos)
@@ -215,7 +228,7 @@ def audit(
         own,
         policies,
         n_episodes=finding_episodes,
-        seed=2 * seed,
+        seed=3 * seed,
         n_steps=n_steps,
         n_threads=n_threads,
         on_progress=lambda fraction: report(FINDING_SHARE * fraction),
@@ -226,32 +239,61 @@ def audit(
         policies.select(rows.ravel()),
         columns.ravel(),
         n_episodes=confirming_episodes,
-        seed=2 * seed + 1,
+        seed=3 * seed + 1,
         n_steps=n_steps,
         n_threads=n_threads,
         on_progress=lambda fraction: report(FINDING_SHARE + (1.0 - FINDING_SHARE) * fraction),
     ).reshape(*rows.shape, -1)
-    gains = confirmed[:, 1:] - confirmed[:, :1]
-    best = gains.mean(axis=2).argmax(axis=1)
     everyone = np.arange(len(own))
-    differences = gains[everyone, best]
+    gains = confirmed[:, 1:].mean(axis=2) - confirmed[:, :1].mean(axis=2)
+    best = 1 + gains.argmax(axis=1)
+    rivals = rows[everyone, best]
+    verdict = _verdict(confirmed[:, 0], confirmed[everyone, best])
+    decided = _relative(verdict[1], verdict[0]) > threshold
+    if not deciding_episodes:
+        decided[:] = False
+    if decided.any():
+        accused = np.flatnonzero(decided)
+        again = play_pairs(
+            own,
+            policies.select(np.concatenate([accused, rivals[accused]])),
+            np.concatenate([accused, accused]),
+            n_episodes=deciding_episodes,
+            seed=3 * seed + 2,
+            n_steps=n_steps,
+            n_threads=n_threads,
+        ).reshape(2, len(accused), -1)
+        verdict[:, accused] = _verdict(*again)
     origins = [manifest_path(path, context) for path, zoo in zoos for context in zoo.contexts]
     return Audit(
         family=own.family,
         reward=own.reward,
         contexts=own.contexts,
         returns=found.returns[: len(own)],
-        own=confirmed[:, 0].mean(axis=1),
-        regret=differences.mean(axis=1),
-        regret_error=differences.std(axis=1, ddof=1) / np.sqrt(confirming_episodes),
-        rivals=tuple(origins[i] for i in rows[everyone, 1 + best]),
+        own=verdict[0],
+        regret=verdict[1],
+        regret_error=verdict[2],
+        rivals=tuple(origins[i] for i in rivals),
         velocities=_velocities(own),
         limits=_limits(own, found),
         threshold=threshold,
         finding_episodes=finding_episodes,
         confirming_episodes=confirming_episodes,
+        deciding_episodes=deciding_episodes,
+        decided=decided,
         seed=seed,
     )
+
+
+def _verdict(own: Array, rival: Array) -> Array:
+    """Own mean, regret and its standard error, (3, n), from returns (n, n_episodes) of both."""
+    differences = rival - own
+    error = differences.std(axis=1, ddof=1) / np.sqrt(own.shape[1])
+    return np.stack([own.mean(axis=1), differences.mean(axis=1), error])
+
+
+def _relative(regret: Array, own: Array) -> Array:
+    return regret / np.maximum(np.abs(own), 1e-9)
 
 
 def _stacked(zoos: Sequence[tuple[Path, Experts]]) -> MLPPolicies:

@@ -21,6 +21,7 @@ def descend(
     updates: int,
     learning_rate: float,
     schedule: Schedule,
+    max_norm: float = float("inf"),
     progress: Callable[[float], None] | None = None,
 ) -> None:
     """Minimises the loss of drawn minibatches with Adam.
@@ -32,6 +33,7 @@ def descend(
         learning_rate: Adam's, at its peak.
         schedule: `one-cycle` rises for 30 % of the updates and falls to nearly 0 (Smith 2018,
             arXiv 1803.09820, as torch has it); `constant` stays at the peak.
+        max_norm: gradients of a larger norm are scaled down to it.
         progress: called with the fraction done, in (0, 1], about a hundred times.
 
     Raises:
@@ -48,6 +50,8 @@ def descend(
         loss = draw_loss()
         optimiser.zero_grad()
         loss.backward()
+        if max_norm < float("inf"):
+            nn.utils.clip_grad_norm_(network.parameters(), max_norm)
         optimiser.step()
         rates.step()
         if update % every == 0 or update == updates:

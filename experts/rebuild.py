@@ -11,7 +11,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from experts.audit import CONFIRMING_EPISODES, FINDING_EPISODES, THRESHOLD, Audit, audit
+from experts.audit import (
+    CONFIRMING_EPISODES,
+    DECIDING_EPISODES,
+    FINDING_EPISODES,
+    THRESHOLD,
+    Audit,
+    audit,
+)
 from experts.engines import Engine
 from experts.evaluation import episode_seeds, play
 from experts.jobs import BuildProgress, Job, manifest_path, run_jobs
@@ -43,6 +50,7 @@ class RepairSettings:
         threshold: by how much a rival must be better, relative to the expert's own return.
         finding_episodes: of every policy in every context, see `experts.audit`.
         confirming_episodes: of each context's best rivals.
+        deciding_episodes: of those that are beaten by then.
         seed: of the comparison and of the training.
         n_steps: longest episode of the comparison, the family's own by default.
 
@@ -55,6 +63,7 @@ class RepairSettings:
     threshold: float = THRESHOLD
     finding_episodes: int = FINDING_EPISODES
     confirming_episodes: int = CONFIRMING_EPISODES
+    deciding_episodes: int = DECIDING_EPISODES
     seed: int = 0
     n_steps: int | None = None
 
@@ -72,6 +81,7 @@ class RepairSettings:
             threshold=self.threshold,
             finding_episodes=self.finding_episodes,
             confirming_episodes=self.confirming_episodes,
+            deciding_episodes=self.deciding_episodes,
             seed=self.seed + round_,
             n_steps=self.n_steps,
             on_progress=on_progress,

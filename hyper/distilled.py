@@ -46,6 +46,8 @@ class HyperDistilConfig:
         hidden_size: width of the single hidden layer of the generated policies.
         learning_rate: Adam's, at its peak.
         schedule: `one-cycle` or `constant`, see `experts.descent`.
+        max_norm: of the gradient, at most. States of the first aggregation are unlike those before,
+            and one gradient thirty times the usual one made a fit useless for good.
         updates: gradient steps.
         batch_tasks: training contexts a minibatch, all of them if there are fewer.
         batch_states: states a context and minibatch.
@@ -61,6 +63,7 @@ class HyperDistilConfig:
     hidden_size: int = 256
     learning_rate: float = 2e-3
     schedule: Schedule = "one-cycle"
+    max_norm: float = 0.5
     updates: int = 2000
     batch_tasks: int = 64
     batch_states: int = 128
@@ -78,6 +81,7 @@ class HyperDistilConfig:
         sizes = self.embedding_sizes
         require("embedding_sizes", sizes, sizes and min(sizes) >= 1, "widths of at least 1")
         require("learning_rate", self.learning_rate, 0 < self.learning_rate <= 1, "in (0, 1]")
+        require("max_norm", self.max_norm, self.max_norm > 0, "above 0")
         share = self.aggregate_from
         require("aggregate_from", share, 0 < share < 1, "in (0, 1)")
         require("noise", self.noise, self.noise and min(self.noise) > 0, "numbers above 0")
@@ -191,6 +195,7 @@ class HyperDistil:
             updates=config.updates,
             learning_rate=config.learning_rate,
             schedule=config.schedule,
+            max_norm=config.max_norm,
             progress=progress,
         )
         fitted.losses = {name: float(loss.detach()) for name, loss in losses.items()}

@@ -48,6 +48,7 @@ class AuditExperts:
         out: Folder for SUITE.json, SUITE.npz (the matrix) and SUITE.png.
         episodes: Of every policy in every context.
         confirm: Episodes of the own expert and the three best rivals of each context.
+        decide: Episodes of an expert that is beaten by then and of its best rival; 0 for no more.
         threshold: By how much a rival must be better, relative to the own return.
         seed: Of the starts, and of the training under --repair.
         repair: Rebuild what is beaten, warm-started from the best rival, in the folder named by
@@ -68,6 +69,7 @@ class AuditExperts:
     out: Annotated[Path | None, arg(metavar="FOLDER")] = None
     episodes: int = 2
     confirm: int = 20
+    decide: int = 100
     threshold: float = 0.02
     seed: int = 0
     repair: bool = False
@@ -101,6 +103,7 @@ class AuditExperts:
             threshold=self.threshold,
             finding_episodes=self.episodes,
             confirming_episodes=self.confirm,
+            deciding_episodes=self.decide,
             seed=self.seed,
             n_steps=suite.n_steps,
         )

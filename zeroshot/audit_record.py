@@ -76,6 +76,7 @@ def audit_record(
         "tracking": tracking,
         "finding_episodes": audit.finding_episodes,
         "confirming_episodes": audit.confirming_episodes,
+        "deciding_episodes": audit.deciding_episodes,
         "seed": audit.seed,
         "command": shlex.join(["zeroshot", *sys.argv[1:]]),
         "commit": commit(),
@@ -128,6 +129,8 @@ def load_audit(path: Path) -> tuple[Audit, dict[str, Any]]:
             threshold=record["threshold"],
             finding_episodes=record["finding_episodes"],
             confirming_episodes=record["confirming_episodes"],
+            deciding_episodes=record.get("deciding_episodes", 0),
+            decided=np.array([row.get("decided", False) for row in rows], dtype=np.bool_),
             seed=record["seed"],
         )
     except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
@@ -141,6 +144,7 @@ def _row(audit: Audit, i: int) -> dict[str, Any]:
         "own": _rounded(audit.own[i]),
         "regret": _rounded(audit.regret[i]),
         "regret_error": _rounded(audit.regret_error[i]),
+        "decided": bool(audit.decided[i]),
         "rival": f"{audit.rivals[i].parent.name}/{audit.rivals[i].stem}",
     }
     if audit.velocities is not None and audit.limits is not None:

@@ -45,6 +45,8 @@ def by_hand(returns: Any, **changes: Any) -> Audit:
         "threshold": 0.02,
         "finding_episodes": 1,
         "confirming_episodes": 2,
+        "deciding_episodes": 0,
+        "decided": np.zeros(n, dtype=np.bool_),
         "seed": 0,
     }
     return Audit(**{**values, **changes})
@@ -137,8 +139,11 @@ def test_chunks_do_not_change_the_matrix(monkeypatch: pytest.MonkeyPatch) -> Non
     assert fractions[-1] == 1.0
 
 
-def test_a_better_rival_is_found_and_confirmed_on_fresh_starts(tmp_path: Path) -> None:
-    """The regret is what `play` says of the two policies on the confirming starts."""
+@pytest.mark.parametrize(("deciding", "n_episodes", "seed"), [(0, 6, 1), (9, 9, 2)])
+def test_a_better_rival_is_found_and_confirmed_on_fresh_starts(
+    deciding: int, n_episodes: int, seed: int, tmp_path: Path
+) -> None:
+    """The regret is what `play` says of the two policies on the last starts."""
     candidates = [expert(1.0, seed=seed) for seed in range(5)]
     family = candidates[0].family
     returns = play(
@@ -155,9 +160,9 @@ def test_a_better_rival_is_found_and_confirmed_on_fresh_starts(tmp_path: Path) -
     zoo = zoo_of([expert(1.0, seed=worst), expert(3.0, seed=worst)], tmp_path / "zoo")
     donor = zoo_of([candidates[order[-1]]], tmp_path / "donor")
     fractions: list[float] = []
-    found = audit(
-        zoo, donors=[donor], n_steps=N_STEPS, confirming_episodes=6, on_progress=fractions.append
-    )
+    episodes = {"confirming_episodes": 6, "deciding_episodes": deciding}
+    found = audit(zoo, donors=[donor], n_steps=N_STEPS, **episodes, on_progress=fractions.append)
+    assert found.decided[0] == (deciding > 0)
     assert fractions == sorted(fractions) and fractions[-1] == pytest.approx(1.0)
     assert found.returns.shape == (2, 2), "donors are rivals, not rows"
     assert found.rivals[0] == donor / "speed=1_torso=0.5.json"
@@ -166,22 +171,22 @@ def test_a_better_rival_is_found_and_confirmed_on_fresh_starts(tmp_path: Path) -
         load_experts(zoo),
         MLPPolicies.stack([candidates[order[0]].policy, candidates[order[-1]].policy]),
         np.array([0, 0]),
-        n_episodes=6,
-        seed=1,
+        n_episodes=n_episodes,
+        seed=seed,
         n_steps=N_STEPS,
     )
     assert found.own[0] == pytest.approx(again[0].mean())
     assert found.regret[0] == pytest.approx((again[1] - again[0]).mean())
-    error = (again[1] - again[0]).std(ddof=1) / np.sqrt(6)
+    error = (again[1] - again[0]).std(ddof=1) / np.sqrt(n_episodes)
     assert found.regret_error[0] == pytest.approx(error)
-    other = audit(zoo, donors=[donor], n_steps=N_STEPS, confirming_episodes=6, seed=1)
+    other = audit(zoo, donors=[donor], n_steps=N_STEPS, **episodes, seed=1)
     assert other.own[0] != found.own[0], "another seed, other starts"
 
 
 def test_experts_that_do_the_same_have_no_regret(tmp_path: Path) -> None:
     zoo = zoo_of([expert(speed, seed=3, velocity=0.9 * speed) for speed in SPEEDS], tmp_path)
     found = audit(zoo, n_steps=N_STEPS, confirming_episodes=2)
-    assert (found.regret == 0.0).all() and not found.beaten.any()
+    assert (found.regret == 0.0).all() and not found.beaten.any() and not found.decided.any()
     assert found.context_relevance == pytest.approx(0.0)
     assert found.velocities is not None and found.speed_errors is not None
     np.testing.assert_allclose(found.speed_errors, 0.1)
@@ -199,6 +204,8 @@ def test_errors_name_what_is_wrong(tmp_path: Path) -> None:
         audit(zoo, finding_episodes=0)
     with pytest.raises(ValueError, match="`confirming_episodes` must be at least 2, got 1"):
         audit(zoo, confirming_episodes=1)
+    with pytest.raises(ValueError, match="`deciding_episodes` must be 0 or at least 2, got 1"):
+        audit(zoo, deciding_episodes=1)
     with pytest.raises(FileNotFoundError, match="no experts in"):
         audit(tmp_path / "absent")
     alone = zoo_of([expert(1.0, seed=0)], tmp_path / "alone")

@@ -33,7 +33,9 @@ from experts.training import evaluated
 from tests.experts.factories import ENV_ID, TINY, untrained
 
 STILL = replace(TINY, learning_rate=1e-12, final_learning_rate=1e-12)
-SETTINGS = RepairSettings(recipe=STILL, finding_episodes=1, confirming_episodes=4, n_steps=300)
+SETTINGS = RepairSettings(
+    recipe=STILL, finding_episodes=1, confirming_episodes=4, deciding_episodes=0, n_steps=300
+)
 NAME = "speed=1_torso=0.5"
 
 
@@ -205,7 +207,7 @@ def test_an_interrupted_round_goes_on_with_its_plan(
 ) -> None:
     zoo, donors = zoos(ranked[0], ranked[2], tmp_path)
     settings = replace(SETTINGS, donors=(donors,), seed=7)
-    audited = audit(zoo, donors=[donors], confirming_episodes=4, n_steps=100)
+    audited = audit(zoo, donors=[donors], confirming_episodes=4, deciding_episodes=0, n_steps=100)
     planned = planned_round(zoo, settings, audited, 2)
     assert [job.seed for job in planned.jobs] == [3007]
     save_expert(ranked[2], zoo / CANDIDATES)  # its only job, finished before the kill
@@ -229,7 +231,7 @@ def test_a_plan_is_plain_text_and_replaces_what_was_left(
 ) -> None:
     zoo, donors = zoos(ranked[0], ranked[2], tmp_path)
     save_expert(ranked[1], zoo / CANDIDATES)
-    audited = audit(zoo, donors=[donors], confirming_episodes=4, n_steps=100)
+    audited = audit(zoo, donors=[donors], confirming_episodes=4, deciding_episodes=0, n_steps=100)
     planned_round(zoo, SETTINGS, audited, 0)
     assert [path.name for path in (zoo / CANDIDATES).iterdir()] == [PLAN]
     plan = json.loads((zoo / CANDIDATES / PLAN).read_text())

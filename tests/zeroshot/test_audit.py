@@ -23,7 +23,7 @@ from zeroshot.figures import save_figure
 from zeroshot.suites import SUITES, Suite
 
 ROOT = Path(__file__).parents[2]
-QUICK = ["--episodes", "1", "--confirm", "3"]
+QUICK = ["--episodes", "1", "--confirm", "3", "--decide", "5"]
 
 JOINT = Suite(
     name="joint",
@@ -60,6 +60,8 @@ def made_up(suite: Suite, *, ids: Sequence[int] | None = None, beaten: int = 1) 
         threshold=0.02,
         finding_episodes=1,
         confirming_episodes=3,
+        deciding_episodes=5,
+        decided=np.arange(n) < beaten,
         seed=4,
     )
 
@@ -84,6 +86,7 @@ def test_an_audit_is_printed_and_written(
     assert set(record) > {"command", "commit", "versions", "machine", "date", "seed"}
     assert record["beaten"] == int(audit.beaten.sum())
     assert record["finding_episodes"] == 1 and record["confirming_episodes"] == 3
+    assert record["deciding_episodes"] == 5
     assert imread(out / "tiny.png").std() > 0.01
     np.testing.assert_allclose(record["context_relevance"], audit.context_relevance, atol=1e-3)
     assert f"mean return {audit.own.mean():.1f}" in said
@@ -187,7 +190,7 @@ def test_a_saved_audit_is_read_again(suite: Suite, zoo: Path, tmp_path: Path) ->
     assert path.stat().st_size + path.with_suffix(".npz").stat().st_size < 10_000
     found, again = load_audit(path)
     assert again == json.loads(json.dumps(record))
-    for name in ("returns", "own", "regret", "velocities", "limits"):
+    for name in ("returns", "own", "regret", "decided", "velocities", "limits"):
         np.testing.assert_allclose(getattr(found, name), getattr(audit, name), rtol=1e-4)
     assert found.contexts == audit.contexts and found.rivals[0].stem == "speed=1_torso=0.5"
     assert (found.beaten == audit.beaten).all()
@@ -331,7 +334,7 @@ def test_the_page_is_written_between_the_markers(generator: ModuleType, root: Pa
     assert "```bash\nzeroshot experts build tiny\n```" in text
     assert "](results/audits/tiny.png)" in text
     assert (root / "docs" / "results" / "audits" / "tiny.png").stat().st_size > 10_000
-    assert "rivals from other too, 1 to find and 3 episodes to confirm, at commit" in text
+    assert "rivals from other too, 1 to find, 3 episodes to confirm and 5 to decide in 1 contexts, at commit" in text
     assert "improvable: " in text
     before = text
     generator.write(root=root)
