@@ -62,7 +62,7 @@ def test_only_what_is_trusted_is_blended(data: Rollouts, monkeypatch: pytest.Mon
     assert forwards[drawn.ids].all()
     monkeypatch.setattr(blending, "trust", lambda *_: forwards & False)
     assert Blends(data, seed=0).weight == 0.0
-    config = HyperDistilConfig(embedding_sizes=(8,), hidden_size=8, updates=2, rounds=0)
+    config = HyperDistilConfig(embedding_sizes=(8,), policy_sizes=(8,), updates=2, rounds=0)
     assert set(HyperDistil(config).fit(data, seed=0).losses) == {"action"}
 
 

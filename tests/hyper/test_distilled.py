@@ -10,7 +10,7 @@ from experts.minibatches import Minibatches, States
 from hyper import FittedHyperDistil, HyperDistil, HyperDistilConfig
 from hyper.distilled import action_loss
 
-SMALL: dict[str, Any] = {"embedding_sizes": (16, 32), "n_blocks": 1, "hidden_size": 32}
+SMALL: dict[str, Any] = {"embedding_sizes": (16, 32), "n_blocks": 1, "policy_sizes": (32, 32)}
 QUICK = HyperDistilConfig(**SMALL, updates=6, batch_states=8, rounds=2, noise=(0.1,))
 
 
