@@ -24,6 +24,8 @@ THRESHOLD = 0.02
 FINDING_EPISODES = 2
 CONFIRMING_EPISODES = 20
 DECIDING_EPISODES = 100
+DOUBT = 2.0
+"""Standard errors within which of the threshold a regret is played again."""
 RIVALS = 3
 """Policies that are played again in each context, the best ones of the finding episodes."""
 FINDING_SHARE = 0.8
@@ -38,8 +40,9 @@ class Audit:
     finds the three best rivals of each context; they and the own expert are then played again, on
     fresh starts that they share. The best of three is still a little lucky, and returns that vary
     much from start to start need more episodes than all contexts can have. So an expert that is
-    beaten by then is played again with that one rival, on more and fresh starts, and these decide
-    alone. One that is not has no second trial: with few confirming episodes some are missed.
+    beaten by then, but by less than the threshold and two standard errors, is played again with that
+    one rival, on more and fresh starts, and these decide alone. One that is not beaten has no second
+    trial: with few confirming episodes some are missed.
 
     Attributes:
         family: of the contexts.
@@ -195,8 +198,8 @@ def audit(
         threshold: relative to the expert's own return.
         finding_episodes: episodes of every policy in every context.
         confirming_episodes: of the own expert and the three best rivals, on fresh starts.
-        deciding_episodes: of an expert that is beaten by then and of its best rival, on fresh
-            starts again; 0 to believe the confirming ones.
+        deciding_episodes: of an expert that is beaten by then, but not beyond doubt, and of its
+            best rival, on fresh starts again; 0 to believe the confirming ones.
         seed: of the starts.
         n_steps: longest episode, the family's own by default.
         n_threads: threads to step on, 0 for all cores.
@@ -249,9 +252,9 @@ def audit(
     best = 1 + gains.argmax(axis=1)
     rivals = rows[everyone, best]
     verdict = _verdict(confirmed[:, 0], confirmed[everyone, best])
-    decided = _relative(verdict[1], verdict[0]) > threshold
-    if not deciding_episodes:
-        decided[:] = False
+    own_return, regret, error = verdict
+    doubtful = _relative(regret - DOUBT * error, own_return) <= threshold
+    decided = (_relative(regret, own_return) > threshold) & doubtful & (deciding_episodes > 0)
     if decided.any():
         accused = np.flatnonzero(decided)
         again = play_pairs(

@@ -50,7 +50,7 @@ class RepairSettings:
         threshold: by how much a rival must be better, relative to the expert's own return.
         finding_episodes: of every policy in every context, see `experts.audit`.
         confirming_episodes: of each context's best rivals.
-        deciding_episodes: of those that are beaten by then.
+        deciding_episodes: of those that are beaten by then, but not beyond doubt.
         seed: of the comparison and of the training.
         n_steps: longest episode of the comparison, the family's own by default.
 

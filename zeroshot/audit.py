@@ -48,7 +48,8 @@ class AuditExperts:
         out: Folder for SUITE.json, SUITE.npz (the matrix) and SUITE.png.
         episodes: Of every policy in every context.
         confirm: Episodes of the own expert and the three best rivals of each context.
-        decide: Episodes of an expert that is beaten by then and of its best rival; 0 for no more.
+        decide: Episodes of an expert that is beaten by then, but by less than two standard errors
+            above the threshold, and of its best rival; 0 for no more.
         threshold: By how much a rival must be better, relative to the own return.
         seed: Of the starts, and of the training under --repair.
         repair: Rebuild what is beaten, warm-started from the best rival, in the folder named by

@@ -139,12 +139,22 @@ def test_chunks_do_not_change_the_matrix(monkeypatch: pytest.MonkeyPatch) -> Non
     assert fractions[-1] == 1.0
 
 
-@pytest.mark.parametrize(("deciding", "n_episodes", "seed"), [(0, 6, 1), (9, 9, 2)])
+@pytest.mark.parametrize(
+    ("deciding", "doubt", "n_episodes", "seed"),
+    [(0, 1e9, 6, 1), (9, 1e9, 9, 2), (9, 0.0, 6, 1)],
+    ids=["none to decide", "in doubt", "beyond doubt"],
+)
 def test_a_better_rival_is_found_and_confirmed_on_fresh_starts(
-    deciding: int, n_episodes: int, seed: int, tmp_path: Path
+    deciding: int,
+    doubt: float,
+    n_episodes: int,
+    seed: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The regret is what `play` says of the two policies on the last starts."""
-    candidates = [expert(1.0, seed=seed) for seed in range(5)]
+    monkeypatch.setattr("experts.audit.DOUBT", doubt)
+    candidates = [expert(1.0, seed=start) for start in range(5)]
     family = candidates[0].family
     returns = play(
         MLPPolicies.stack([one.policy for one in candidates]),
@@ -162,7 +172,7 @@ def test_a_better_rival_is_found_and_confirmed_on_fresh_starts(
     fractions: list[float] = []
     episodes = {"confirming_episodes": 6, "deciding_episodes": deciding}
     found = audit(zoo, donors=[donor], n_steps=N_STEPS, **episodes, on_progress=fractions.append)
-    assert found.decided[0] == (deciding > 0)
+    assert found.decided[0] == (n_episodes == deciding)
     assert fractions == sorted(fractions) and fractions[-1] == pytest.approx(1.0)
     assert found.returns.shape == (2, 2), "donors are rivals, not rows"
     assert found.rivals[0] == donor / "speed=1_torso=0.5.json"
