@@ -40,9 +40,9 @@ class Audit:
     finds the three best rivals of each context; they and the own expert are then played again, on
     fresh starts that they share. The best of three is still a little lucky, and returns that vary
     much from start to start need more episodes than all contexts can have. So an expert that is
-    beaten by then, but by less than the threshold and two standard errors, is played again with that
-    one rival, on more and fresh starts, and these decide alone. One that is not beaten has no second
-    trial: with few confirming episodes some are missed.
+    beaten by then, but by less than the threshold and two standard errors, is played again with
+    that one rival, on more and fresh starts, and these decide alone. One that is not beaten has no
+    second trial: with few confirming episodes some are missed.
 
     Attributes:
         family: of the contexts.

@@ -153,7 +153,7 @@ def test_a_better_rival_is_found_and_confirmed_on_fresh_starts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The regret is what `play` says of the two policies on the last starts."""
-    monkeypatch.setattr("experts.audit.DOUBT", doubt)
+    monkeypatch.setitem(audit.__globals__, "DOUBT", doubt)  # the module is hidden by its function
     candidates = [expert(1.0, seed=start) for start in range(5)]
     family = candidates[0].family
     returns = play(
