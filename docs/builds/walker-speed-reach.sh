@@ -3,3 +3,5 @@ zeroshot experts build walker-speed-reach --only speed=-2 --out zoo/walker-start
 cp zoo/first/walker-speed/speed=2_* zoo/walker-start
 zeroshot experts build walker-speed-reach --chain --anchors speed=-2 speed=2 --anchor-zoo zoo/walker-start \
     --warm-steps 200000 --out zoo/walker-speed-reach
+zeroshot experts audit walker-speed-reach --zoo zoo/walker-speed-reach --repair --episodes 1 --confirm 20 \
+    --seed 10 --rounds 1 --warm-steps 200000 --donors zoo/walker-speed
