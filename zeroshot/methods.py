@@ -96,6 +96,9 @@ METHODS: dict[str, MethodRecord] = {
     "hyperdistil-without-rounds": _hyperdistil(
         "the same, taught on the experts' own states alone", rounds=0
     ),
+    "hyperdistil-one-layer": _hyperdistil(
+        "the same, policies of one hidden layer as HyperZero's", policy_sizes=(256,)
+    ),
     "hyplatent": _hyplatent("GenHyper's generator of policies' weights: mean of its samples"),
     "hyplatent-sample": _hyplatent("the same, one of its samples", answer="sample"),
     "hyplatent-latents": _hyplatent("the same in an autoencoder's latent space", space="latents"),

@@ -40,6 +40,13 @@ PUBLISHED_BY_FRACTION = {0.05: 386.0, 0.1: 558.0, 0.2: 668.0, 0.3: 813.0, 0.5: 8
 There the other half is held out at every fraction; here all that is not trained on."""
 
 WIDE = ("hyperzero", "conditioned", "conditioned-wide", "conditioned-uvfa-wide", "film-wide")
+DISTILLED = (
+    "hyperzero",
+    "hyperdistil",
+    "hyperdistil-without-rounds",
+    "hyperdistil-without-blends",
+    "hyperdistil-one-layer",
+)
 RELEASED_META = ("maml", "maml-paper-500-updates", "pearl", "pearl-paper-500-updates")
 RELEASED = ("hyperzero", "hyperzero-paper", "conditioned-paper", "conditioned-uvfa-paper")
 
@@ -109,6 +116,14 @@ def _held_out(
 
 def _controls(seeds: int) -> tuple[PlannedRun, ...]:
     return (
+        PlannedRun(part="distilled", suite="finger-speed-length", methods=DISTILLED, seeds=seeds),
+        PlannedRun(
+            part="distilled",
+            suite="cheetah-speed-reach",
+            split="random:0.2",
+            methods=DISTILLED,
+            seeds=seeds,
+        ),
         PlannedRun(part="capacity", suite="cheetah-speed", methods=WIDE, seeds=seeds),
         PlannedRun(part="meta", suite="cheetah-speed-reach", methods=RELEASED_META, seeds=seeds),
     )
@@ -197,6 +212,11 @@ HYPERZERO = Plan(
             title="Gap, extrapolation and quadrant",
             note="Which contexts are held out is the same for all seeds. Not in the paper, whose "
             "random splits interpolate.",
+        ),
+        Part(
+            name="distilled",
+            title="Parts of HyperDistil",
+            note="A method of this package; not in the paper.",
         ),
         Part(
             name="capacity",
