@@ -36,11 +36,18 @@ def versions() -> dict[str, str]:
     return found
 
 
+EVERYTHING_BUT_RESULTS = (":/", ":(top,exclude)docs/results")
+
+
 @cache
 def commit() -> str | None:
-    """Commit of the checkout that runs, with `-dirty` if files differ from it; None outside git."""
-    described = _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-    return described or None
+    """Commit of the checkout that runs, with `-dirty` if files differ from it; None outside git.
+
+    Files in docs/results do not count: a run that writes one does not change the next.
+    """
+    head = _git("rev-parse", "HEAD")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", *EVERYTHING_BUT_RESULTS)
+    return head + "-dirty" * bool(changed) or None
 
 
 def machine() -> dict[str, str | int | None]:

@@ -1,4 +1,6 @@
 import platform
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -19,3 +21,28 @@ def test_a_record_says_when_where_and_with_what() -> None:
 def test_outside_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert module.commit.__wrapped__() is None
+
+
+def test_results_do_not_make_a_checkout_dirty(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def git(*words: str) -> str:
+        command = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *words]
+        return subprocess.run(
+            command, cwd=tmp_path, check=True, capture_output=True
+        ).stdout.decode()
+
+    files = {"experts/provenance.py": "code", "docs/results/audit.json": "{}"}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(text)
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "first")
+    head = git("rev-parse", "HEAD").strip()
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "experts" / "provenance.py"))
+    assert module.commit.__wrapped__() == head
+    (tmp_path / "docs/results/audit.json").write_text("{1}")
+    assert module.commit.__wrapped__() == head
+    (tmp_path / "experts/provenance.py").write_text("other code")
+    assert module.commit.__wrapped__() == f"{head}-dirty"
