@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +12,14 @@ from typing import TYPE_CHECKING
 
 from experts.engines import Engine, Failed, Finished, LocalEngine, Perform, Pool, Report, Reported
 from experts.recipes import Recipe
-from experts.store import Expert, expert_name, load_expert, save_expert, write_atomically
+from experts.store import (
+    Expert,
+    expert_name,
+    load_expert,
+    read_manifest,
+    save_expert,
+    write_atomically,
+)
 from param_envs import Context, Family, family_of
 
 if TYPE_CHECKING:
@@ -322,7 +328,7 @@ def _check_discounts(jobs: Sequence[Job], directory: Path, recipe: Recipe) -> No
         path = manifest_path(directory, job.context)
         if not path.exists():
             continue
-        found = json.loads(path.read_text()).get("discount")
+        found = read_manifest(path).get("discount")
         if found != recipe.discount:
             raise ValueError(
                 f"{path} has the discount {found}, the recipe {recipe.name} has {recipe.discount}: "

@@ -151,7 +151,7 @@ def load_expert(manifest: Path) -> Expert:
     Raises:
         ValueError: naming the file, if it is missing, truncated, tampered with, or not an expert.
     """
-    record = _read_manifest(manifest)
+    record = read_manifest(manifest)
     weights = manifest.with_suffix(".safetensors")
     try:
         payload = weights.read_bytes()
@@ -219,7 +219,7 @@ def shipped_experts(checksums: Sequence[str | None]) -> Experts | None:
     """
     for directory in sorted(ZOO.iterdir()) if ZOO.is_dir() else []:
         manifests = {
-            _read_manifest(path)["sha256"]: path for path in sorted(directory.glob("*.json"))
+            read_manifest(path)["sha256"]: path for path in sorted(directory.glob("*.json"))
         }
         if checksums and set(checksums) <= set(manifests):
             return gather([load_expert(manifests[checksum]) for checksum in checksums])
@@ -251,7 +251,7 @@ def compact(directory: Path) -> tuple[int, int]:
         if checksum != expert.record["sha256"]:
             write_atomically(manifest, _json({**expert.record, NEXT_CHECKSUM: checksum}))
             write_atomically(weights, payload)
-        if rewritten != _read_manifest(manifest):
+        if rewritten != read_manifest(manifest):
             write_atomically(manifest, _json(rewritten))
     return before, after
 
@@ -296,7 +296,12 @@ def _on_disk(path: Path, payload: bytes) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _read_manifest(manifest: Path) -> dict[str, Any]:
+def read_manifest(manifest: Path) -> dict[str, Any]:
+    """What a manifest says.
+
+    Raises:
+        ValueError: naming the file, if it is missing, damaged or of another format.
+    """
     try:
         record = json.loads(manifest.read_text())
     except OSError as error:

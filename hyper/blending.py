@@ -2,8 +2,8 @@
 
 A blend is the mean of the actions of the experts of a context's nearest training contexts, weighted
 by 1 / distance. Whether such means control anything depends on the task. If the desired speed is a
-minimum, a neighbour's expert does nearly everything; if it is a target, the mean of an expert of 1
-m/s and one of 5 m/s falls over. Which of them a task is can be found without leaving the training
+minimum, a neighbour's expert may do; if it is a target, neither that one nor a mean of two very
+different gaits need do anything. Which of them a task is can be found without leaving the training
 contexts: every one of them is played once more by the blend of the others' experts.
 """
 
@@ -105,24 +105,27 @@ class Blends:
         weight: mean of that over the range; contexts are drawn in proportion to it.
     """
 
-    def __init__(self, data: Rollouts, seed: int, n_contexts: int = N_BLENDED) -> None:
+    def __init__(self, data: Rollouts, experts: Experts, seed: int) -> None:
         """Draws the contexts uniformly and finds what they count.
 
+        Args:
+            data: rollouts of the training contexts' experts.
+            experts: those.
+            seed: of the contexts, and of the starts in which `trust` is found.
+
         Raises:
-            ValueError: if `data` has no experts, or no noise-free episode to compare with.
+            ValueError: if `data` has no noise-free episode to compare with.
         """
-        if data.experts is None:
-            raise ValueError("`data.experts` must be there to be asked, got None")
         if not data.clean.any():
             raise ValueError(
                 "`data` must have a noise-free episode of every context, got none; "
                 "set `blend_weight` to 0 to train without blends"
             )
-        self._experts = data.experts
+        self._experts = experts
         draw, rng = UniformSampler(data.family, data.features), np.random.default_rng(seed)
-        contexts = [draw(rng) for _ in range(n_contexts)]
+        contexts = [draw(rng) for _ in range(N_BLENDED)]
         ids, shares = Neighbours(data.family, data.contexts, data.features).shares(contexts)
-        trusted = (shares * trust(data, data.experts, seed)[ids]).sum(axis=1)
+        trusted = (shares * trust(data, experts, seed)[ids]).sum(axis=1)
         self._inputs = context_inputs(data.family, contexts, data.features, encode=True)
         known = context_inputs(data.family, data.contexts, data.features, encode=True)
         self._ids, self._shares = torch.from_numpy(ids), torch.from_numpy(shares).float()

@@ -167,7 +167,7 @@ class HyperDistil:
         generator = torch.Generator().manual_seed(seed)
         batches = Minibatches(data, normalise_observations=True, normalise_values=False)
         contexts = context_inputs(data.family, data.contexts, data.features, encode=True)
-        blends = Blends(data, seed) if config.blend_weight > 0 else None
+        blends = Blends(data, experts, seed) if config.blend_weight > 0 else None
         network = Generator(
             contexts.shape[1], data.family.observation_size, data.family.action_size,
             config, generator,

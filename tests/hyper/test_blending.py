@@ -4,11 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from experts import Rollouts, play
+from experts import Experts, Rollouts, play
 from experts.embedding import context_inputs
 from experts.minibatches import Minibatches
 from hyper import HyperDistil, HyperDistilConfig, blending
 from hyper.blending import Blends, left_out, trust
+
+
+def known_experts(data: Rollouts) -> Experts:
+    assert data.experts is not None
+    return data.experts
 
 
 def test_a_context_is_not_its_own_neighbour(data: Rollouts) -> None:
@@ -25,7 +30,6 @@ def test_what_is_as_good_as_the_experts_is_trusted(
     data: Rollouts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Returns of the blends are set by hand: 4 % and 2 % below the experts', and above them."""
-    assert data.experts is not None
     own = (data.rewards * data.mask)[:, data.clean].sum(axis=-1).mean(axis=-1)
     short = np.resize([0.04, 0.02, -0.5], len(own))
 
@@ -35,7 +39,7 @@ def test_what_is_as_good_as_the_experts_is_trusted(
         return replace(result, returns=returns)
 
     monkeypatch.setattr(blending, "play", played)
-    assert trust(data, data.experts, seed=0).tolist() == (short < 0.03).tolist()
+    assert trust(data, known_experts(data), seed=0).tolist() == (short < 0.03).tolist()
 
 
 def test_blends_are_between_neighbours_of_one_direction(
@@ -43,7 +47,7 @@ def test_blends_are_between_neighbours_of_one_direction(
 ) -> None:
     everywhere = np.ones(len(data.contexts), dtype=np.bool_)
     monkeypatch.setattr(blending, "trust", lambda *_: everywhere)
-    blends = Blends(data, seed=0)
+    blends = Blends(data, known_experts(data), seed=0)
     drawn = blends.draw(200, torch.Generator().manual_seed(0))
     known = context_inputs(data.family, data.contexts, data.features, encode=True)
     assert drawn.inputs.shape == (200, known.shape[1]) and len(drawn.inputs.unique(dim=0)) > 100
@@ -58,10 +62,10 @@ def test_blends_are_between_neighbours_of_one_direction(
 def test_only_what_is_trusted_is_blended(data: Rollouts, monkeypatch: pytest.MonkeyPatch) -> None:
     forwards = np.array([context["speed"] > 0 for context in data.contexts])
     monkeypatch.setattr(blending, "trust", lambda *_: forwards)
-    drawn = Blends(data, seed=0).draw(50, torch.Generator().manual_seed(0))
+    drawn = Blends(data, known_experts(data), seed=0).draw(50, torch.Generator().manual_seed(0))
     assert forwards[drawn.ids].all()
     monkeypatch.setattr(blending, "trust", lambda *_: forwards & False)
-    assert Blends(data, seed=0).weight == 0.0
+    assert Blends(data, known_experts(data), seed=0).weight == 0.0
     config = HyperDistilConfig(embedding_sizes=(8,), policy_sizes=(8,), updates=2, rounds=0)
     assert set(HyperDistil(config).fit(data, seed=0).losses) == {"action"}
 
@@ -86,4 +90,4 @@ def test_labels_are_weighted_means_of_what_the_experts_do(data: Rollouts) -> Non
 def test_data_without_clean_episodes_is_refused(data: Rollouts) -> None:
     noisy = replace(data, noise=np.full_like(data.noise, 0.1))
     with pytest.raises(ValueError, match="must have a noise-free episode of every context"):
-        Blends(noisy, seed=0)
+        Blends(noisy, known_experts(data), seed=0)
