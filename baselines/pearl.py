@@ -49,6 +49,9 @@ class PEARLConfig(ConditionedConfig):
         encode_outcomes: encode (s, a, r, s' - s), else (s, a) alone.
         kl_weight: β, of the divergence summed over the entries of z, in nats.
         batch_encoded: transitions that are encoded a context and minibatch, at most.
+        leaks_labels: as released: training encodes the very state and action that is to be
+            predicted, a latent a state, and a test the step before, that of the last episode at the
+            first step. To show what it does; it has no use.
     """
 
     encoder_sizes: tuple[int, ...] = (128, 128)
@@ -57,6 +60,7 @@ class PEARLConfig(ConditionedConfig):
     kl_weight: float = 1e-4
     updates: int = 4500
     batch_encoded: int = 32
+    leaks_labels: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,6 +71,8 @@ class PEARLConfig(ConditionedConfig):
         weight = self.kl_weight
         require("kl_weight", weight, 0 <= weight < float("inf"), "at least 0 and finite")
         require("match_capacity", self.match_capacity, not self.match_capacity, "False for PEARL")
+        fits = not (self.leaks_labels and self.encode_outcomes)
+        require("encode_outcomes", self.encode_outcomes, fits, "False with `leaks_labels`")
 
     @classmethod
     def paper(cls, *, updates: int = 500) -> PEARLConfig:
@@ -163,7 +169,10 @@ class PEARL:
 
         def draw_loss() -> Tensor:
             tasks = batches.tasks(config.batch_tasks, generator)
-            pairs = drawer.pairs(tasks, config.batch_states, config.batch_encoded, generator)
+            if config.leaks_labels:
+                pairs = drawer.leaking_pairs(tasks, config.batch_states, generator)
+            else:
+                pairs = drawer.pairs(tasks, config.batch_states, config.batch_encoded, generator)
             posterior = posterior_of(network, pairs.encoded, pairs.counts)
             drawn = torch.randn(posterior.mean.shape, generator=generator)
             latents = posterior.mean + drawn * posterior.precision.rsqrt()
@@ -260,8 +269,9 @@ class FittedPEARL:
         return Evidence(*(torch.cat(parts) for parts in zip(*rows, strict=True)))
 
     def _policies(self, base: Evidence, keep_episodes: bool) -> PEARLPolicies:
+        last_step = self.config.leaks_labels
         return PEARLPolicies(
-            self.network, self._transcripts, self._mean, self._scale, base, keep_episodes
+            self.network, self._transcripts, self._mean, self._scale, base, keep_episodes, last_step
         )
 
 
@@ -276,11 +286,15 @@ class PEARLPolicies:
         scale: NDArray[np.float32],
         base: Evidence,
         keep_episodes: bool,
+        last_step: bool = False,
     ) -> None:
-        """Starts from the posteriors `base`, (n_contexts, latent_size)."""
+        """Starts from the posteriors `base`, (n_contexts, latent_size).
+
+        With `last_step` the latest step is all that is known beside them, until the next one.
+        """
         self._network, self._transcripts = network, transcripts
         self._mean, self._scale = mean, scale
-        self._base, self._keep = base, keep_episodes
+        self._base, self._keep, self._last_step = base, keep_episodes, last_step
         self.reset()
 
     def reset(self) -> None:
@@ -341,6 +355,9 @@ class PEARLPolicies:
         encoded = self._transcripts.of(observations, actions, rewards, next_observations)
         with torch.no_grad():
             factors = self._network.encoder(encoded)
+        if self._last_step:
+            self._seen = factors
+            return
         new = Evidence(*(torch.where(over[..., None], 0.0, part) for part in factors))
         if self._seen is not None:
             new = Evidence(*(a + b for a, b in zip(self._seen, new, strict=True)))

@@ -83,9 +83,9 @@ class Drawer:
             )
         )
         self._labels = torch.from_numpy(data.labels)
-        self._transitions = transcripts.of(
-            data.observations, data.actions, data.rewards, data.next_observations
-        )
+        outcomes = (data.rewards, data.next_observations)
+        self._transitions = transcripts.of(data.observations, data.actions, *outcomes)
+        self._answers = transcripts.of(data.observations, data.labels, *outcomes)
 
     def pairs(
         self, tasks: Tensor, n_states: int, n_encoded: int, generator: torch.Generator
@@ -112,6 +112,22 @@ class Drawer:
             self._observations[rows, episodes, times], self._labels[rows, episodes, times]
         )
         return Pairs(self._transitions[rows, shown, steps], counts, states)
+
+    def leaking_pairs(self, tasks: Tensor, n_states: int, generator: torch.Generator) -> Pairs:
+        """Draws states of each task, and to encode for each the same state with its answer.
+
+        Each is a task of its own then: encoded transitions are (n_tasks * n_states, 1, n_inputs).
+        """
+        lengths = self._lengths[tasks]
+        episodes = _categorical(lengths.double(), n_states, generator)
+        draws = torch.rand(len(tasks), n_states, generator=generator, dtype=torch.float64)
+        times = (draws * lengths.gather(1, episodes)).long()
+        found = (
+            table[tasks[:, None], episodes, times].flatten(0, 1)[:, None]
+            for table in (self._answers, self._observations, self._labels)
+        )
+        encoded, observations, labels = found
+        return Pairs(encoded, torch.ones(len(encoded), 1), States(observations, labels))
 
 
 def _categorical(weights: Tensor, n: int, generator: torch.Generator) -> Tensor:

@@ -56,7 +56,12 @@ class Effect:
 
 
 EFFECTS = (
-    Effect(section=1, choice="γ instead of 1 in the TD loss"),
+    Effect(
+        section=1,
+        choice="γ instead of 1 in the TD loss",
+        ours="hyperzero",
+        other="hyperzero-undiscounted-td",
+    ),
     Effect(
         section=2,
         choice="unit scale and tuned, against raw inputs, Adam at 1e-4, 332,500 updates",
@@ -105,7 +110,12 @@ EFFECTS = (
         ours="pearl",
         other="pearl-paper-500-updates",
     ),
-    Effect(section=5, choice="PEARL without the label leak, against with it"),
+    Effect(
+        section=5,
+        choice="PEARL without the label leak, against with it, 500 updates",
+        ours="pearl-paper-500-updates",
+        other="pearl-paper-500-updates-leaking",
+    ),
     Effect(
         section=7,
         choice="desired speed as a minimum: HyperZero, against the best expert of the direction",

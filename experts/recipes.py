@@ -26,6 +26,8 @@ class Recipe:
         activation: of the hidden layers.
         learning_rate: of Adam, at the start.
         final_learning_rate: reached linearly at the end; equal to the first for a constant one.
+        warm_learning_rate: TD3 and SAC, the rate at the start of a training that was warm-started;
+            None for `learning_rate`.
         discount: γ.
         batch_size: samples a gradient step.
         exploration: standard deviation of the actions' noise at the start (SAC tunes its own and
@@ -77,6 +79,7 @@ class Recipe:
     activation: Literal["tanh", "relu"]
     learning_rate: float
     final_learning_rate: float
+    warm_learning_rate: float | None = None
     discount: float = 0.99
     batch_size: int = 256
     exploration: float = 0.1
@@ -141,6 +144,8 @@ class Recipe:
             raise ValueError(
                 f"`exploration_levels` must be numbers of at least 0, got {self.exploration_levels}"
             )
+        if self.warm_learning_rate is not None and self.warm_learning_rate <= 0:
+            raise ValueError(f"`warm_learning_rate` must be above 0, got {self.warm_learning_rate}")
         if self.policy_hold < 0:
             raise ValueError(f"`policy_hold` must be at least 0, got {self.policy_hold}")
         if self.target_noise is not None and self.target_noise < 0:
@@ -227,6 +232,29 @@ RECIPES: dict[str, RecipeFamily] = {
             final_learning_rate=1e-3,
             learning_starts=5000,
             target_tau=0.01,
+            updates_per_step=4,
+            buffer_size=300_000,
+            n_candidates=5,
+        ),
+    ),
+    # Policies as wide as SAC's usual ones, for methods in weight space, on a laptop: narrow critics
+    # and small batches. A link of a chain takes 1 or 2 minutes of a core.
+    "sac-laptop": RecipeFamily(
+        base=Recipe(
+            name="sac-laptop",
+            algorithm="sac",
+            total_steps=200_000,
+            warm_steps=16_000,
+            n_envs=8,
+            hidden=(256, 256),
+            critic_hidden=(128, 128),
+            activation="relu",
+            learning_rate=1e-3,
+            final_learning_rate=1e-4,
+            warm_learning_rate=3e-4,
+            batch_size=128,
+            learning_starts=4000,
+            target_tau=0.005,
             updates_per_step=4,
             buffer_size=300_000,
             n_candidates=5,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -12,10 +13,12 @@ from experts.collections import Collection
 from experts.evaluation import episode_seeds, episodes_env
 from experts.policy import Floats, MLPPolicies, MLPs
 from experts.store import Experts
-from param_envs import Context, Family
+from param_envs import Context, Family, ParamVectorEnv
 
 DEFAULT_NOISE = (0.0, 0.0, 0.0, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.5)
 """Standard deviation of the noise in each episode of the default data."""
+NEGLIGIBLE = 0.01
+"""What a reward counts, discounted, when experts without critics stop playing on."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -110,14 +113,16 @@ def collect(
         value: `critic` takes q* from the experts' critics at their own actions: Q(s, label) of TD3
             and SAC, V(s) of PPO. `monte-carlo` is the discounted return of the recorded episode,
             plus the critic's value after its end unless the episode failed there. In noisy
-            episodes that is the noisy behaviour's.
+            episodes that is the noisy behaviour's. Experts without critics play on after the end,
+            until what follows counts less than `NEGLIGIBLE`.
         behaviour: C policies that act instead of the experts, which only label what these do; then
             no episode is the expert's own, and `noise` has to say so by being above 0 everywhere.
         n_threads: threads to step on, 0 for all cores.
 
     Raises:
         ValueError: for an unknown feature or value, negative noise, experts whose critics or
-            discounts differ in kind, or a noise of 0 with a `behaviour`.
+            discounts differ in kind, q* of critics that some do not have, or a noise of 0 with a
+            `behaviour`.
     """
     family, n_contexts, n_episodes = experts.family, len(experts), len(noise)
     names = tuple(feature.name for feature in family.selected(features))
@@ -127,17 +132,22 @@ def collect(
         raise ValueError(f"`noise` must be one number >= 0 an episode, got {list(noise)}")
     if behaviour is not None and min(noise) == 0.0:
         raise ValueError(f"`noise` must be above 0 with a `behaviour`, got {list(noise)}")
-    critics = _Critics(experts)
+    discount = _shared_discount(experts)
+    critics = None if experts.critics is None else _Critics(experts, experts.critics)
+    if critics is None and value == "critic":
+        raise ValueError("`experts` must have critics of one shape for their values")
+    n_recorded = n_steps or family.max_episode_steps
+    n_more = 0 if critics else math.ceil(math.log(NEGLIGIBLE) / math.log(discount))
     env = episodes_env(
         family,
         experts.contexts,
         reward=experts.reward,
         n_episodes=n_episodes,
-        n_steps=n_steps,
+        n_steps=n_recorded + n_more,
         n_threads=n_threads,
     )
     rng = np.random.default_rng([seed, 1])
-    shape = (n_contexts, n_episodes, env.max_episode_steps)
+    shape = (n_contexts, n_episodes, n_recorded)
     sizes = {"observations": family.observation_size, "next_observations": family.observation_size}
     sizes |= {"actions": family.action_size, "labels": family.action_size}
     arrays = {name: np.zeros((*shape, size), dtype=np.float32) for name, size in sizes.items()}
@@ -165,22 +175,25 @@ def collect(
         running &= ~(terminated | truncated).reshape(running.shape)
         if not running.any():
             break
+    if critics is None:
+        tails = _played_on(env, experts.policies, observation, ~failed, n_more, discount)
     env.close()
     for array in (*arrays.values(), rewards):
         array[~mask] = 0.0
-    if value == "critic":
-        values = np.where(mask, critics.values(arrays["observations"], arrays["labels"]), 0.0)
-    else:
+    if critics is not None:
         last = (mask.sum(axis=2) - 1)[:, :, None, None]
         ends = np.take_along_axis(arrays["next_observations"], last, axis=2)
         then = experts.policies.act(ends[:, :, 0])[:, :, None]
         tails = np.where(failed, 0.0, critics.values(ends, then)[:, :, 0])
-        values = discounted_returns(rewards, mask, tails, critics.discount)
+    if critics is not None and value == "critic":
+        values = np.where(mask, critics.values(arrays["observations"], arrays["labels"]), 0.0)
+    else:
+        values = discounted_returns(rewards, mask, tails, discount)
     return Rollouts(
         family=family,
         features=names,
         reward=experts.reward,
-        discount=critics.discount,
+        discount=discount,
         contexts=experts.contexts,
         rewards=rewards,
         values=values.astype(np.float32),
@@ -213,22 +226,43 @@ def discounted_returns(
     return values
 
 
-class _Critics:
-    """The critics of a batch of experts, all of one kind and discount."""
+def _played_on(
+    env: ParamVectorEnv,
+    policies: MLPPolicies,
+    observation: NDArray[np.floating],
+    alive: NDArray[np.bool_],
+    n_steps: int,
+    discount: float,
+) -> Floats:
+    """Discounted return (C, E) of the next steps, without noise; 0 where `alive` is not."""
+    returns, weight = np.zeros(alive.shape, dtype=np.float64), 1.0
+    for _ in range(n_steps):
+        actions = policies.act(observation.reshape(*alive.shape, -1))
+        observation, reward, terminated, _, _ = env.step(actions.reshape(env.num_envs, -1))
+        returns += weight * np.where(alive, reward.reshape(alive.shape), 0.0)
+        weight *= discount
+        alive = alive & ~terminated.reshape(alive.shape)
+    return returns.astype(np.float32)
 
-    def __init__(self, experts: Experts) -> None:
-        if experts.critics is None:
-            raise ValueError("`experts` must have critics of one shape, theirs differ")
+
+def _shared_discount(experts: Experts) -> float:
+    discounts = {float(record["discount"]) for record in experts.records}
+    if len(discounts) != 1:
+        raise ValueError(f"`experts` must share one discount, got {sorted(discounts)}")
+    return discounts.pop()
+
+
+class _Critics:
+    """The critics of a batch of experts, all of one kind."""
+
+    def __init__(self, experts: Experts, networks: MLPs) -> None:
         kinds = {record["critic"] for record in experts.records}
-        discounts = {float(record["discount"]) for record in experts.records}
-        if len(kinds) != 1 or len(discounts) != 1 or not kinds <= {"v", "q"}:
+        if len(kinds) != 1 or not kinds <= {"v", "q"}:
             raise ValueError(
-                "`experts` must share one critic, 'v' or 'q', and one discount, got "
-                f"{sorted(kinds)} and {sorted(discounts)}"
+                f"`experts` must share one critic, 'v' or 'q', got {sorted(map(str, kinds))}"
             )
-        self._networks: MLPs = experts.critics
+        self._networks = networks
         self._takes_actions = kinds == {"q"}
-        self.discount = discounts.pop()
 
     def values(self, observations: Floats, actions: Floats) -> Floats:
         """(C, E, T) for observations (C, E, T, size) and actions (C, E, T, size).

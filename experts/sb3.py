@@ -62,6 +62,8 @@ def export(
     if isinstance(model, PPO):
         extras["log_std"] = _array(model.policy.log_std)
         extras["reward_scale"] = np.array([reward_scale], dtype=np.float32)
+    elif normaliser is None:
+        extras = _off_policy_extras(model)
     names: dict[type[nn.Module], Any] = {cls: name for name, cls in ACTIVATIONS.items()}
     if activation not in names:
         raise ValueError(f"`activation_fn` must be Tanh or ReLU, got {activation.__name__}")
@@ -90,15 +92,18 @@ def to_sb3(expert: Expert) -> BaseAlgorithm:
 
     PPO experts become PPO models, TD3 and SAC experts models of their own; observation statistics
     are folded into the first layer, so the model takes raw observations. The model can be trained
-    on; its critic predicts unscaled values. Twin and target critics start as copies of the one.
+    on; its critic predicts unscaled values. Target critics start as copies, and so does the twin
+    critic of an expert that kept but one. The critic of an expert that has none is as wide as its
+    policy, and untrained.
 
     Raises:
         ValueError: if the manifest names no known algorithm.
     """
     algorithm = expert.record["algorithm"]
+    networks = {"pi": expert.policy, "vf" if algorithm == "ppo" else "qf": expert.critic}
     widths = {
-        "pi": [weight.shape[2] for weight in expert.policy.weights[:-1]],
-        "vf" if algorithm == "ppo" else "qf": [w.shape[2] for w in expert.critic.weights[:-1]],
+        name: [weight.shape[2] for weight in (network or expert.policy).weights[:-1]]
+        for name, network in networks.items()
     }
     activation = ACTIVATIONS[expert.policy.activation]
     family = expert.family
@@ -116,7 +121,8 @@ def to_sb3(expert: Expert) -> BaseAlgorithm:
     model: BaseAlgorithm
     if algorithm == "ppo":
         model = PPO(TanhMeanPolicy, env, **shared)
-        model.policy.log_std.data.copy_(torch.as_tensor(expert.extras["log_std"]))
+        if "log_std" in expert.extras:
+            model.policy.log_std.data.copy_(torch.as_tensor(expert.extras["log_std"]))
     elif algorithm == "td3":
         model = TD3("MlpPolicy", env, buffer_size=1, **shared)
     elif algorithm == "sac":
@@ -125,18 +131,22 @@ def to_sb3(expert: Expert) -> BaseAlgorithm:
         raise ValueError(f"`algorithm` must be ppo, td3 or sac, got {algorithm!r}")
     actor, critic = _layers(model)
     _fill(actor, expert.policy.folded().layers(0))
-    _fill(critic, expert.critic.folded().layers(0))
+    if expert.critic is not None:
+        _fill(critic, expert.critic.folded().layers(0))
     policy = cast(Any, model.policy)
     if isinstance(model, TD3):
         policy.actor_target.load_state_dict(policy.actor.state_dict())
     if not isinstance(model, PPO):
         policy.critic.qf1.load_state_dict(policy.critic.qf0.state_dict())
+        if expert.critic is not None:
+            _fill_off_policy(policy, expert.extras)
         policy.critic_target.load_state_dict(policy.critic.state_dict())
     return model
 
 
 def resume_ppo(model: PPO, normaliser: VecNormalize, expert: Expert) -> None:
     """Gives a PPO model and its normaliser the weights and statistics of an expert."""
+    assert expert.critic is not None
     reward_scale = float(expert.extras["reward_scale"][0])
     weights = [weight[0].copy() for weight in expert.critic.weights]
     biases = [bias[0].copy() for bias in expert.critic.biases]
@@ -239,6 +249,31 @@ def _layers(model: BaseAlgorithm) -> tuple[list[nn.Linear], list[nn.Linear]]:
         "`model` must be TD3, SAC, or PPO with TanhMeanPolicy, got "
         f"{type(model).__name__} with {type(policy).__name__}"
     )
+
+
+def _fill_off_policy(policy: Any, extras: Mapping[str, NDArray[np.float32]]) -> None:
+    """Twin critic and SAC's deviations, where they were kept."""
+    heads = {f"twin.{layer}": linear for layer, linear in enumerate(_linears(policy.critic.qf1))}
+    if hasattr(policy.actor, "log_std"):
+        heads["log_std"] = policy.actor.log_std
+    for name, linear in heads.items():
+        if f"{name}.weight" in extras:
+            _fill([linear], ([extras[f"{name}.weight"]], [extras[f"{name}.bias"]]))
+
+
+def _off_policy_extras(model: BaseAlgorithm) -> dict[str, NDArray[np.float32]]:
+    """Twin critic, SAC's deviations and log entropy weight, named as by `experts.offpolicy`."""
+    policy: Any = model.policy
+    extras: dict[str, NDArray[np.float32]] = {}
+    for layer, linear in enumerate(_linears(policy.critic.qf1)):
+        extras[f"twin.{layer}.weight"] = np.ascontiguousarray(_array(linear.weight).T)
+        extras[f"twin.{layer}.bias"] = _array(linear.bias)
+    if isinstance(model, SAC):
+        extras["log_std.weight"] = np.ascontiguousarray(_array(policy.actor.log_std.weight).T)
+        extras["log_std.bias"] = _array(policy.actor.log_std.bias)
+        if model.log_ent_coef is not None:
+            extras["log_entropy_weight"] = _array(model.log_ent_coef).reshape(1)
+    return extras
 
 
 def _linears(network: nn.Module) -> list[nn.Linear]:

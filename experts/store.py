@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experts.policy import MLPPolicies, MLPs
-from experts.weights import CriticDtype, decode, encode
+from experts.weights import Dtype, decode, encode
 from param_envs import Context, Family, family_of
 
 FORMAT_VERSION = 1
@@ -30,14 +30,15 @@ class Expert:
 
     Attributes:
         policy: one deterministic policy.
-        critic: one network; its input is (observation,) for `critic_kind` "v", and (observation,
-            action) for "q". Values are discounted returns in units of the environment's reward.
+        critic: one network; its input is (observation,) where the manifest's `critic` is "v", and
+            (observation, action) where it is "q". Values are discounted returns in units of the
+            environment's reward. None where it was left out (`experts.shipping`).
         extras: further tensors that a warm start needs, such as `log_std` (action_size,).
         record: the manifest: context, env_id, reward, recipe, seed, steps, evaluation, versions.
     """
 
     policy: MLPPolicies
-    critic: MLPs
+    critic: MLPs | None
     extras: Mapping[str, NDArray[np.float32]]
     record: Mapping[str, Any]
 
@@ -61,7 +62,7 @@ class Experts:
         reward: the meaning of the reward that they maximise.
         contexts: n contexts.
         policies: n policies.
-        critics: n critics, or None where their shapes differ.
+        critics: n critics, or None where some have none or their shapes differ.
         records: n manifests.
     """
 
@@ -110,7 +111,13 @@ def zoo_path(zoo: str) -> Path:
     return path
 
 
-def save_expert(expert: Expert, directory: Path, *, critic_dtype: CriticDtype = "float16") -> Path:
+def save_expert(
+    expert: Expert,
+    directory: Path,
+    *,
+    policy_dtype: Dtype = "float32",
+    critic_dtype: Dtype = "float16",
+) -> Path:
     """Writes weights, then the manifest that vouches for them; returns the manifest's path.
 
     A reader sees all of an expert or nothing: an older manifest is removed before the weights
@@ -119,15 +126,22 @@ def save_expert(expert: Expert, directory: Path, *, critic_dtype: CriticDtype = 
     Args:
         expert: the expert.
         directory: its folder, made if absent.
+        policy_dtype: `float32` is exact.
         critic_dtype: `float16` halves the critic, which only serves q* and warm starts, unless
-            that changes its values too much (`weights.CRITIC_TOLERANCE`). Policies are exact.
+            that changes its values too much (`weights.CRITIC_TOLERANCE`).
 
     Raises:
-        ValueError: for another `critic_dtype`.
+        ValueError: for another type, or a policy beyond the range of float16.
         OSError: if the disk is full or the folder cannot be written; nothing half-written stays,
             and an older expert does.
     """
-    payload = encode(expert.policy, expert.critic, expert.extras, critic_dtype=critic_dtype)
+    payload = encode(
+        expert.policy,
+        expert.critic,
+        expert.extras,
+        policy_dtype=policy_dtype,
+        critic_dtype=critic_dtype,
+    )
     directory.mkdir(parents=True, exist_ok=True)
     name = expert_name(expert.context)
     record = {
@@ -168,6 +182,8 @@ def load_expert(manifest: Path) -> Expert:
         policy, critic, extras = decode(payload, activation=record["activation"])
     except ValueError as error:
         raise ValueError(f"{weights}: {error}") from error
+    if (critic is None) != (record.get("critic") is None):
+        raise ValueError(f"{weights}: the critic is missing, or the manifest knows of none")
     expert = Expert(policy=policy, critic=critic, extras=extras, record=record)
     try:
         sizes = (expert.family.observation_size, expert.family.action_size)
@@ -264,8 +280,9 @@ def gather(found: Sequence[Expert]) -> Experts:
     """
     if not found:
         raise ValueError("`found` must hold at least one expert, got none")
-    critics = [expert.critic for expert in found]
-    same = len({tuple(w.shape for w in critic.weights) for critic in critics}) == 1
+    critics = [expert.critic for expert in found if expert.critic is not None]
+    shapes = {tuple(w.shape for w in critic.weights) for critic in critics}
+    same = len(critics) == len(found) and len(shapes) == 1
     return Experts(
         family=found[0].family,
         reward=found[0].record["reward"],

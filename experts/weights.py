@@ -14,7 +14,7 @@ from safetensors.numpy import save as save_tensors
 
 from experts.policy import Activation, MLPPolicies, MLPs
 
-CriticDtype = Literal["float16", "float32"]
+Dtype = Literal["float16", "float32"]
 CRITIC_TOLERANCE = 0.01
 """Largest error of a critic stored in float16, relative to the root mean square of its values."""
 N_PROBES = 256
@@ -23,50 +23,55 @@ N_PROBES = 256
 
 def encode(
     policy: MLPPolicies,
-    critic: MLPs,
+    critic: MLPs | None,
     extras: Mapping[str, NDArray[Any]],
     *,
-    critic_dtype: CriticDtype = "float16",
+    policy_dtype: Dtype = "float32",
+    critic_dtype: Dtype = "float16",
 ) -> bytes:
     """The file of one policy, one critic and further tensors.
 
     Args:
-        policy: stored exactly, in float32.
-        critic: stored in `critic_dtype`, but for its observation statistics.
+        policy: stored in `policy_dtype`, but for its observation statistics.
+        critic: stored in `critic_dtype`, but for its observation statistics; None for no critic.
         extras: further tensors by name.
+        policy_dtype: `float32` is exact.
         critic_dtype: `float16` is only taken if all weights are in its range and the critic's
             values change by at most `CRITIC_TOLERANCE`. A critic that was read from such a file
             gives the same bytes again.
 
     Raises:
-        ValueError: for another `critic_dtype`.
+        ValueError: for another type, or a policy beyond the range of float16.
     """
-    if critic_dtype not in ("float16", "float32"):
-        raise ValueError(f"`critic_dtype` must be 'float16' or 'float32', got {critic_dtype!r}")
-    halved = critic_dtype == "float16" and _survives_halving(critic)
-    return save_tensors(
-        {
-            **_tensors("policy", policy, np.float32),
-            **_tensors("critic", critic, np.float16 if halved else np.float32),
-            **extras,
-        }
-    )
+    for name, dtype in (("policy_dtype", policy_dtype), ("critic_dtype", critic_dtype)):
+        if dtype not in ("float16", "float32"):
+            raise ValueError(f"`{name}` must be 'float16' or 'float32', got {dtype!r}")
+    with np.errstate(over="ignore"):
+        tensors = _tensors("policy", policy, np.dtype(policy_dtype))
+    if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
+        raise ValueError(f"the policy's weights must be in the range of {policy_dtype}")
+    if critic is not None:
+        halved = critic_dtype == "float16" and _survives_halving(critic)
+        tensors |= _tensors("critic", critic, np.dtype("float16" if halved else "float32"))
+    return save_tensors({**tensors, **extras})
 
 
 def decode(
     payload: bytes, *, activation: Activation
-) -> tuple[MLPPolicies, MLPs, dict[str, NDArray[Any]]]:
-    """Policy, critic and further tensors of a file; networks are float32, however stored.
+) -> tuple[MLPPolicies, MLPs | None, dict[str, NDArray[Any]]]:
+    """Policy, critic if any, and further tensors of a file; networks are float32, however stored.
 
     Raises:
-        ValueError: if it is no safetensors file, or not one of two networks.
+        ValueError: if it is no safetensors file, or networks are missing or no networks.
     """
     try:
         tensors = load_tensors(payload)
     except SafetensorError as error:
         raise ValueError(f"not a safetensors file ({error})") from error
     policy = MLPPolicies(**_network(tensors, "policy"), activation=activation)
-    critic = MLPs(**_network(tensors, "critic"), activation=activation)
+    critic = None
+    if any(name.startswith("critic.") for name in tensors):
+        critic = MLPs(**_network(tensors, "critic"), activation=activation)
     extras = {n: t for n, t in tensors.items() if not n.startswith(("policy.", "critic."))}
     return policy, critic, extras
 
@@ -94,7 +99,7 @@ def _survives_halving(critic: MLPs) -> bool:
     return bool(np.abs(rounded - values).max() <= CRITIC_TOLERANCE * size)
 
 
-def _tensors(prefix: str, network: MLPs, dtype: type[np.floating]) -> dict[str, NDArray[Any]]:
+def _tensors(prefix: str, network: MLPs, dtype: np.dtype[Any]) -> dict[str, NDArray[Any]]:
     """The network's tensors by name; observation statistics are always float32."""
     tensors: dict[str, NDArray[Any]] = {}
     for layer, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):

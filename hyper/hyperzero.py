@@ -45,6 +45,8 @@ class HyperZeroConfig:
         normalise_values: standardise q*, and rewards consistently, by the training data.
         value_weight: weight of equation 4's value term; 0 leaves it out.
         td_weight: weight of equation 5; 0 leaves it out. With both 0 no critic is generated.
+        td_discounted: equation 5 with the experts' γ. Without, as in the released code, with 1
+            (0 where an episode terminated), although q* is discounted.
         learning_rate: Adam's, at its peak.
         schedule: `one-cycle` or `constant`, see `experts.descent`.
         updates: gradient steps.
@@ -63,6 +65,7 @@ class HyperZeroConfig:
     normalise_values: bool = True
     value_weight: float = 0.01
     td_weight: float = 0.01
+    td_discounted: bool = True
     learning_rate: float = 2e-3
     schedule: Schedule = "one-cycle"
     updates: int = 2000
@@ -181,6 +184,19 @@ def value_loss(value: Layers, batch: Transitions) -> Tensor:
     return nn.functional.mse_loss(predicted, batch.values)
 
 
+def undiscounted(batch: Transitions, offset: float) -> Transitions:
+    """The same transitions with a discount of 1 instead of γ where the episode goes on.
+
+    Args:
+        batch: rewards and q* on the scale of standardised values.
+        offset: the mean of q* on that scale, which is what a value of 0 stands for. Rewards hold
+            (γ - 1) times it.
+    """
+    goes_on = (batch.discounts > 0).to(batch.discounts)
+    rewards = batch.rewards + goes_on * (1.0 - batch.discounts) * offset
+    return batch._replace(rewards=rewards, discounts=goes_on)
+
+
 def td_loss(policy: Layers, value: Layers, batch: Transitions) -> Tensor:
     """Equation 5: the target estimate r + γ Q(s', ā) is moved towards q*.
 
@@ -252,6 +268,8 @@ class HyperZero:
                     losses["value"] = value_loss(value, batch)
                     total = total + config.value_weight * losses["value"]
                 if config.td_weight > 0:
+                    if not config.td_discounted:
+                        batch = undiscounted(batch, batches.value_mean / batches.value_scale)
                     losses["td"] = td_loss(leading(policy, len(tasks)), value, batch)
                     total = total + config.td_weight * losses["td"]
             return total

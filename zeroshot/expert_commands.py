@@ -26,7 +26,7 @@ class Build(EngineOptions):
     Attributes:
         suite: Name of the suite whose contexts get an expert each.
         out: Folder of the experts, each written as soon as it is done.
-        recipe: Recipe: ppo-fast, sac-fast, td3-fast, sac-paper or td3-paper.
+        recipe: Recipe: ppo-fast, sac-fast, sac-laptop, td3-fast, sac-paper or td3-paper.
         warm_steps: Environment steps after a warm start, instead of the recipe's.
         only: Contexts of the suite to build, instead of all, as feature=value words with commas
             between features: speed=4 speed=-4.

@@ -89,6 +89,9 @@ METHODS: dict[str, MethodRecord] = {
     "hyperzero-without-value": _hyperzero(
         "HyperZero, policy only", value_weight=0.0, td_weight=0.0
     ),
+    "hyperzero-undiscounted-td": _hyperzero(
+        "HyperZero with a discount of 1 in the TD loss, as released", td_discounted=False
+    ),
     "hyperdistil": _hyperdistil("a generator taught by the experts on the states that it visits"),
     "hyperdistil-without-blends": _hyperdistil(
         "the same, told nothing of what is between training contexts", blend_weight=0.0
@@ -145,6 +148,9 @@ METHODS: dict[str, MethodRecord] = {
         "the same with the released sizes and 500 updates, without its label leak",
         "PEARL",
         ".paper",
+    ),
+    "pearl-paper-500-updates-leaking": _baseline(
+        "the same with its label leak", "PEARL", ".paper", leaks_labels=True
     ),
     "interpolation": _baseline("mean weights of the nearest training experts", "Interpolation"),
     "interpolation-actions": _baseline(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,10 @@ from param_envs import Family
 
 WARM_HOLD = 1000
 """Updates after a warm start that only train critics: fresh ones would ruin the policy."""
+WARM_DEVIATION = 0.2
+"""Of SAC's actions before tanh after a warm start from a policy without deviations."""
+WARM_ENTROPY_WEIGHT = 0.01
+"""SAC's entropy weight then; it is tuned from there on."""
 
 
 def make_learner(
@@ -74,7 +79,8 @@ def start_from(learner: Learner, parents: Sequence[Expert]) -> None:
     """Gives agent i the policy of expert i, and its critics where it has two of the same shape.
 
     The policy is then held for `WARM_HOLD` updates. A SAC agent whose parent has no deviations of
-    its own (it was not trained by SAC) keeps its fresh ones.
+    its own (it was not trained by SAC) begins with `WARM_DEVIATION` everywhere and
+    `WARM_ENTROPY_WEIGHT`: fresh ones would drown what the policy does, and reward that.
 
     Raises:
         ValueError: if an expert's layers or activation do not fit.
@@ -90,18 +96,20 @@ def start_from(learner: Learner, parents: Sequence[Expert]) -> None:
         weights, biases = parent.policy.folded().layers(0)
         if isinstance(learner, SACLearner):
             size = learner.action_size
-            fresh_weights, fresh_biases = learner.actor.arrays(slice(i, i + 1))
-            head = parent.extras.get("log_std.weight", fresh_weights[-1][0, :, size:])
-            offset = parent.extras.get("log_std.bias", fresh_biases[-1][0, size:])
+            head = np.zeros((weights[-1].shape[0], size), dtype=np.float32)
+            offset = np.full(size, math.log(WARM_DEVIATION), dtype=np.float32)
+            start = np.array([math.log(WARM_ENTROPY_WEIGHT)])
+            head = parent.extras.get("log_std.weight", head)
+            offset = parent.extras.get("log_std.bias", offset)
+            start = parent.extras.get("log_entropy_weight", start)
             weights[-1] = np.concatenate([weights[-1], head], axis=1)
             biases[-1] = np.concatenate([biases[-1], offset])
-            if "log_entropy_weight" in parent.extras:
-                start = float(parent.extras["log_entropy_weight"][0])
-                learner.log_entropy_weight[i] = start
+            learner.log_entropy_weight[i] = float(start[0])
         learner.actor.fill(i, weights, biases)
         twin = _twin(parent)
-        if twin is not None and _shape(parent.critic) == learner.critics.sizes:
-            learner.critics.fill(i, *parent.critic.folded().layers(0))
+        critic = parent.critic
+        if twin is not None and critic is not None and _shape(critic) == learner.critics.sizes:
+            learner.critics.fill(i, *critic.folded().layers(0))
             learner.critics.fill(learner.n_agents + i, *twin)
     learner.critic_targets.copy_from(learner.critics)
     if isinstance(learner, TD3Learner):
@@ -156,9 +164,9 @@ def policies_of(
 
 
 def _twin(expert: Expert) -> tuple[list[Floats], list[Floats]] | None:
-    layers = range(len(expert.critic.weights))
-    if expert.record["critic"] != "q" or "twin.0.weight" not in expert.extras:
+    if expert.critic is None or "twin.0.weight" not in expert.extras:
         return None
+    layers = range(len(expert.critic.weights))
     return (
         [expert.extras[f"twin.{layer}.weight"] for layer in layers],
         [expert.extras[f"twin.{layer}.bias"] for layer in layers],

@@ -178,9 +178,11 @@ class Loop:
     def _follow_schedules(self) -> float:
         """Sets rates and noise for the present step; the deviation of the exploration noise."""
         recipe = self._recipe
-        if recipe.final_learning_rate != recipe.learning_rate:
+        start, end = recipe.learning_rate, recipe.final_learning_rate
+        if self._warm and recipe.warm_learning_rate is not None:
+            start = recipe.warm_learning_rate
+        if end != start or start != recipe.learning_rate:
             done = self.steps / self._total
-            start, end = recipe.learning_rate, recipe.final_learning_rate
             self.learner.set_learning_rate(start + done * (end - start))
         start = recipe.warm_exploration if self._warm else recipe.exploration
         fraction = min(1.0, self.steps / (recipe.exploration_steps or self._total))

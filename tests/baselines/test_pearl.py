@@ -121,6 +121,38 @@ def test_states_come_with_their_own_labels(data):
     np.testing.assert_array_equal(pairs.states.labels, data.labels.reshape(-1, 6)[rows])
 
 
+def test_the_leak_encodes_each_state_with_its_own_answer(data):
+    source = marked(data)
+    pairs = drawer_of(source).leaking_pairs(
+        torch.tensor([3, 0]), 20, torch.Generator().manual_seed(0)
+    )
+    assert pairs.encoded.shape[:2] == pairs.counts.shape == (40, 1)
+    rows = pairs.states.observations[..., 0]
+    torch.testing.assert_close(pairs.encoded[..., 0], rows)
+    torch.testing.assert_close(pairs.encoded[..., 17:23], pairs.states.labels)
+    np.testing.assert_array_equal(
+        pairs.states.labels[:, 0], data.labels.reshape(-1, 6)[rows[:, 0].long().numpy()]
+    )
+
+
+def test_with_the_leak_a_test_knows_the_last_step_alone(data, held_out):
+    """Training is told the answer; a test sees the step before, also that of the last episode."""
+    config = replace(QUICK, encode_outcomes=False, leaks_labels=True)
+    fitted = PEARL(config).fit(data, seed=0)
+    policies = fitted.policies(held_out.contexts[:1])
+    assert policies.posterior(1).precision.eq(1.0).all()
+    for step in (0, 1):
+        seen = [
+            getattr(held_out, name)[:1, :1, step]
+            for name in ("observations", "actions", "rewards", "next_observations")
+        ]
+        policies.observe(*seen, np.array([[step == 0]]))
+        encoded = fitted._transcripts.of(*seen)
+        with torch.no_grad():
+            alone = posterior_of(fitted.network, encoded, torch.ones(1, 1))
+        torch.testing.assert_close(policies.posterior(1).mean[0], alone.mean)
+
+
 def test_posterior_does_not_depend_on_order_or_company(quick, held_out):
     backwards = {
         name: getattr(held_out, name)[:, ::-1, ::-1]
@@ -268,6 +300,10 @@ def test_bad_data_contexts_and_demonstrations_are_refused(quick, data, held_out)
         ({"batch_encoded": 0}, "`batch_encoded` must be at least 1, got 0"),
         ({"encoder_sizes": ()}, r"`encoder_sizes` must be widths of at least 1, got \(\)"),
         ({"kl_weight": -1.0}, r"`kl_weight` must be at least 0 and finite, got -1\.0"),
+        (
+            {"leaks_labels": True},
+            "`encode_outcomes` must be False with `leaks_labels`, got True",
+        ),
         ({"match_capacity": True}, "`match_capacity` must be False for PEARL, got True"),
     ],
 )

@@ -12,7 +12,14 @@ import torch
 
 from experts import Expert, MLPPolicies, load_expert, load_experts
 from experts.offpolicy import CheckpointSchedule, Saving, load_checkpoints, train_many
-from experts.offpolicy.agents import WARM_HOLD, experts_of, make_learner, start_from
+from experts.offpolicy.agents import (
+    WARM_DEVIATION,
+    WARM_ENTROPY_WEIGHT,
+    WARM_HOLD,
+    experts_of,
+    make_learner,
+    start_from,
+)
 from experts.offpolicy.checkpoints import checkpoint_path
 from experts.recipes import Recipe
 from experts.sb3 import to_sb3
@@ -279,6 +286,32 @@ def test_warm_start_folds_statistics_and_holds_the_policy() -> None:
     np.testing.assert_allclose(acted, parent.policy.act(observations), atol=1e-5)
     assert learner.held == WARM_HOLD
     assert torch.equal(learner.actor.flat, learner.actor_target.flat)  # type: ignore[attr-defined]
+
+
+def test_sac_explores_a_little_around_a_parent_without_deviations() -> None:
+    parent = untrained({"speed": 2.0})
+    recipe = replace(RECIPES["sac"], activation="tanh")
+    learner = make_learner(FAMILY, recipe, [0], "cpu")
+    start_from(learner, [parent])
+    observations = torch.randn(1, 500, FAMILY.observation_size)
+    spread = learner.explore(observations, torch.ones(1), torch.Generator().manual_seed(0))
+    own = torch.from_numpy(parent.policy.act(observations.numpy()))
+    free = own.abs() < 0.99  # elsewhere tanh has no slope
+    noise = (spread.clamp(-0.9999, 0.9999).atanh() - own.atanh())[free]
+    assert noise.std().item() == pytest.approx(WARM_DEVIATION, rel=0.1)
+    assert learner.log_entropy_weight.exp().item() == pytest.approx(WARM_ENTROPY_WEIGHT)  # type: ignore[attr-defined]
+
+
+def test_a_warm_start_may_learn_at_a_rate_of_its_own() -> None:
+    def moved(parent: Expert, rate: float | None) -> float:
+        recipe = replace(
+            TD3, warm_learning_rate=rate, final_learning_rate=1e-12, n_candidates=1, policy_delay=1
+        )
+        [child] = trained(recipe, CONTEXTS[:1], warm_starts=[parent])
+        return float(np.abs(child.critic.weights[0] - parent.critic.weights[0]).max())
+
+    [parent] = trained(TD3, CONTEXTS[:1])
+    assert moved(parent, 1e-12) < 1e-6 < moved(parent, None)
 
 
 def test_what_cannot_be_trained_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,14 @@ from experts import RECIPES, recipe_for
 
 def test_registry_names_match() -> None:
     assert all(name == family.base.name for name, family in RECIPES.items())
-    assert set(RECIPES) == {"ppo-fast", "sac-fast", "td3-fast", "td3-paper", "sac-paper"}
+    assert set(RECIPES) == {
+        "ppo-fast",
+        "sac-fast",
+        "sac-laptop",
+        "td3-fast",
+        "td3-paper",
+        "sac-paper",
+    }
 
 
 def test_paper_settings() -> None:

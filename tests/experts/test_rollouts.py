@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 
 from experts import Experts, MLPs, collect, gather
-from experts.rollouts import discounted_returns
+from experts.rollouts import NEGLIGIBLE, discounted_returns
 from experts.synthetic import smooth_experts
 from param_envs import Family, family_of
 from tests.experts.factories import untrained
@@ -102,8 +103,8 @@ def test_bad_requests_are_refused(changes: dict, message: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"critic": "v", "discount": 0.9}, r"got \['v'\] and \[0.9, 0.99\]"),
-        ({"critic": "q"}, r"must share one critic, 'v' or 'q', and one discount, got \['q', 'v'\]"),
+        ({"critic": "v", "discount": 0.9}, r"must share one discount, got \[0.9, 0.99\]"),
+        ({"critic": "q"}, r"must share one critic, 'v' or 'q', got \['q', 'v'\]"),
     ],
 )
 def test_mixed_experts_are_refused(changes: dict, message: str) -> None:
@@ -121,7 +122,28 @@ def test_mixed_experts_are_refused(changes: dict, message: str) -> None:
 )
 def test_unusable_critics_are_refused(experts: Experts, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        collect(experts, features=("speed",), noise=(0.0,), seed=0)
+        collect(experts, features=("speed",), noise=(0.0,), seed=0, value="critic")
+
+
+def test_without_critics_the_experts_play_on() -> None:
+    """q* is the discounted return of a much longer episode, of which only the start is kept."""
+    settings = {"features": ("speed",), "noise": (0.0,), "seed": 1}
+    data = collect(replace(EXPERTS, critics=None), n_steps=5, **settings)
+    long = collect(EXPERTS, n_steps=800, **settings)
+    np.testing.assert_array_equal(data.rewards, long.rewards[:, :, :5])
+    assert data.values.shape == data.mask.shape == (len(EXPERTS), 1, 5) and data.mask.all()
+    n_more = math.ceil(math.log(NEGLIGIBLE) / math.log(data.discount))
+    weights = data.discount ** np.arange(5 + n_more)
+    expected = (long.rewards[:, :, : 5 + n_more] * weights).sum(axis=2)
+    np.testing.assert_allclose(data.values[:, :, 0], expected, rtol=1e-4)
+
+
+def test_without_critics_nothing_follows_a_failure(falling) -> None:
+    data = falling["without critics"]
+    assert data.terminated.any()
+    np.testing.assert_array_equal(data.mask, falling["monte-carlo"].mask)
+    same = data.terminated
+    np.testing.assert_allclose(data.values[same], falling["monte-carlo"].values[same], rtol=1e-5)
 
 
 def with_q_critics(family: Family, n_contexts: int, features: tuple[str, ...]) -> Experts:
@@ -184,9 +206,11 @@ def falling():
         experts.policies, weights=tuple(20.0 * weight for weight in experts.policies.weights)
     )
     experts = replace(experts, policies=loud)
+    settings = {"features": ("direction",), "noise": (0.0, 1.0), "seed": 0}
     return {
-        value: collect(experts, features=("direction",), noise=(0.0, 1.0), seed=0, value=value)
-        for value in ("critic", "monte-carlo")
+        "critic": collect(experts, value="critic", **settings),
+        "monte-carlo": collect(experts, **settings),
+        "without critics": collect(replace(experts, critics=None), **settings),
     }
 
 

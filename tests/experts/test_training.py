@@ -81,6 +81,18 @@ def test_export_of_an_exported_model_is_the_same_policy(trained: dict, algorithm
     )
 
 
+@pytest.mark.parametrize(("algorithm", "n_kept"), [("td3", 4), ("sac", 7)])
+def test_what_a_warm_start_needs_comes_along(trained: dict, algorithm: str, n_kept: int) -> None:
+    """Twin critic of two layers; SAC's deviations and log entropy weight too; also back to SB3."""
+    expert = trained[algorithm]
+    assert len(expert.extras) == n_kept
+    again = export(to_sb3(expert), None, expert.record)
+    for name in set(expert.extras) - {"log_entropy_weight"}:
+        np.testing.assert_array_equal(again.extras[name], expert.extras[name])
+    twin, own = expert.extras["twin.0.weight"], expert.critic.weights[0][0]
+    assert twin.shape == own.shape and (twin != own).any()
+
+
 @pytest.mark.parametrize("algorithm", RECIPES)
 def test_manifest_tells_how_it_was_made(trained: dict, algorithm: str) -> None:
     record = trained[algorithm].record

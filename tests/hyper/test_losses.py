@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from experts.minibatches import States, Transitions
-from hyper.hyperzero import action_loss, actions_of, td_loss, value_loss, values_of
+from hyper.hyperzero import action_loss, actions_of, td_loss, undiscounted, value_loss, values_of
 
 
 def layers(*pairs: tuple[list[list[list[float]]], list[list[list[float]]]]):
@@ -84,6 +84,19 @@ def test_td_loss_expects_nothing_after_a_termination():
     """With the last discount 0 its target is the reward: error 1 + 2 = 3."""
     batch = transitions(discounts=[[0.5, 0.5], [0.5, 0.0]])
     assert td_loss(policy(), value(), batch).item() == pytest.approx((3 * 0.25 + 9.0) / 4)
+
+
+def test_td_loss_with_a_discount_of_one():
+    """Of q* with mean 6 and deviation 2, and γ = 0.5: a reward r is (r - 6 / 2) / 2 on that scale,
+    and r / 2 where nothing is discounted; after a termination (r - 6) / 2 either way."""
+    raw = torch.tensor([[1.0, 0.0], [0.5, 1.0]])
+    ends = torch.tensor([[False, False], [False, True]])
+    discounts = torch.where(ends, 0.0, 0.5)
+    batch = transitions(rewards=(raw - 6.0 * (1.0 - discounts)) / 2.0, discounts=discounts)
+    found = undiscounted(batch, offset=6.0 / 2.0)
+    torch.testing.assert_close(found.rewards, torch.tensor([[0.5, 0.0], [0.25, -2.5]]))
+    torch.testing.assert_close(found.discounts, torch.tensor([[1.0, 1.0], [1.0, 0.0]]))
+    torch.testing.assert_close(found.values, batch.values)
 
 
 def test_td_loss_moves_the_critic_but_not_the_policy():

@@ -47,7 +47,14 @@ DISTILLED = (
     "hyperdistil-without-blends",
     "hyperdistil-one-layer",
 )
-RELEASED_META = ("maml", "maml-paper-500-updates", "pearl", "pearl-paper-500-updates")
+RELEASED_META = (
+    "maml",
+    "maml-paper-500-updates",
+    "pearl",
+    "pearl-paper-500-updates",
+    "pearl-paper-500-updates-leaking",
+)
+DISCOUNTS = ("hyperzero", "hyperzero-undiscounted-td")
 RELEASED = ("hyperzero", "hyperzero-paper", "conditioned-paper", "conditioned-uvfa-paper")
 
 
@@ -126,6 +133,7 @@ def _controls(seeds: int) -> tuple[PlannedRun, ...]:
         ),
         PlannedRun(part="capacity", suite="cheetah-speed", methods=WIDE, seeds=seeds),
         PlannedRun(part="meta", suite="cheetah-speed-reach", methods=RELEASED_META, seeds=seeds),
+        PlannedRun(part="discount", suite="cheetah-speed-reach", methods=DISCOUNTS, seeds=seeds),
     )
 
 
@@ -227,7 +235,13 @@ HYPERZERO = Plan(
         Part(
             name="meta",
             title="MAML and PEARL as trained in the release",
-            note="500 outer updates, against as much processor time as HyperZero gets.",
+            note="500 outer updates, against as much processor time as HyperZero gets. `leaking` "
+            "is told the answer in training.",
+        ),
+        Part(
+            name="discount",
+            title="The discount of the TD loss",
+            note="1 as in the released code, against the experts' own as in equation 5.",
         ),
         Part(
             name="released",
