@@ -5,3 +5,5 @@ zeroshot experts build walker-speed-reach --chain --anchors speed=-2 speed=2 --a
     --warm-steps 200000 --out zoo/walker-speed-reach
 zeroshot experts audit walker-speed-reach --zoo zoo/walker-speed-reach --repair --episodes 1 --confirm 20 \
     --seed 10 --rounds 1 --warm-steps 200000 --donors zoo/walker-speed
+zeroshot experts audit walker-speed-reach --zoo zoo/walker-speed-reach --repair --episodes 1 --confirm 20 \
+    --seed 20 --rounds 1 --warm-steps 200000 --donors zoo/walker-speed  # stopped before its last audit
