@@ -2,3 +2,6 @@ zeroshot experts build finger-speed-length-reach --chain --along length --warm-s
     --anchors speed=-12,length=0.16 speed=-9,length=0.16 speed=-6,length=0.16 speed=-3,length=0.16 \
     speed=3,length=0.16 speed=6,length=0.16 speed=9,length=0.16 speed=12,length=0.16 \
     --anchor-zoo zoo/finger-speed-reach --out zoo/finger-speed-length-reach
+zeroshot experts audit finger-speed-length-reach --zoo zoo/finger-speed-length-reach --repair --episodes 1 \
+    --confirm 20 --seed 10 --rounds 2 --warm-steps 250000 \
+    --donors zoo/finger-length-reach zoo/finger-speed-reach  # stopped after its first round
