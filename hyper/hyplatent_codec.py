@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,10 @@ from hyper.hyplatent_networks import Autoencoder
 
 BLOCK = 256
 """Policies at once where all of them are looked at."""
+MOST_SPANNED = 2048
+"""Policies whose span is worked out: the cost grows with their number squared."""
+RANK_TOLERANCE = 1e-6
+"""Directions with less of the largest one's variance are rounding."""
 
 
 class PolicyBank:
@@ -103,13 +108,55 @@ def scaling_of(rows: Tensor, lengths: Sequence[int], kind: Scale) -> Scaling:
     return Scaling(mean.float(), torch.cat(units).float())
 
 
-class Codec(nn.Module):
-    """Between vectors and what the generator puts out: scaling, and with latents an autoencoder."""
+class Span(nn.Module):
+    """Coordinates in the linear span of rows, and back; lossless for the rows themselves."""
 
-    def __init__(self, scaling: Scaling, autoencoder: Autoencoder | None = None) -> None:
+    basis: Tensor
+
+    def __init__(self, basis: Tensor) -> None:
+        """Takes orthonormal directions (k, size)."""
+        super().__init__()
+        self.register_buffer("basis", basis)
+
+    @property
+    def code_size(self) -> int:
+        """Number of coordinates."""
+        return len(self.basis)
+
+    def encode(self, vectors: Tensor) -> Tensor:
+        """Coordinates (n, k) of vectors (n, size)."""
+        return vectors @ self.basis.T
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Vectors (n, size) of coordinates (n, k)."""
+        return codes @ self.basis
+
+
+def span_codec(rows: Tensor, scaling: Scaling) -> Codec:
+    """The codec whose outputs are coordinates in the span of scaled rows (n, size).
+
+    Each has variance 1 over the rows, and counts in the error by what it had before.
+    """
+    scaled = torch.cat([scaling(block.float()) for block in rows.split(BLOCK)])
+    variances, directions = torch.linalg.eigh((scaled @ scaled.T).double())
+    kept = variances > RANK_TOLERANCE * variances[-1]
+    lengths = variances[kept].sqrt()
+    basis = (directions[:, kept] / lengths).float().T @ scaled
+    codec = Codec(scaling, Span(basis))
+    unit = (lengths / math.sqrt(len(rows))).float()
+    codec.code_scaling = Scaling(torch.zeros_like(unit), unit)
+    codec.error_weights = unit.square() * (len(unit) / rows.shape[1])
+    return codec
+
+
+class Codec(nn.Module):
+    """Between vectors and what the generator puts out: scaling, and then a span or autoencoder."""
+
+    def __init__(self, scaling: Scaling, autoencoder: Autoencoder | Span | None = None) -> None:
         super().__init__()
         self.scaling, self.autoencoder = scaling, autoencoder
         self.code_scaling: Scaling | None = None
+        self.error_weights: Tensor | None = None
 
     @property
     def size(self) -> int:
@@ -123,6 +170,11 @@ class Codec(nn.Module):
         if self.autoencoder is None or self.code_scaling is None:
             return scaled
         return self.code_scaling(self.autoencoder.encode(scaled))
+
+    def error(self, outputs: Tensor, wanted: Tensor) -> Tensor:
+        """Mean squared error of outputs (n, size); in a span, that of the scaled parameters."""
+        squares = (outputs - wanted).square()
+        return (squares if self.error_weights is None else squares * self.error_weights).mean()
 
     def scaled_parameters(self, outputs: Tensor) -> Tensor:
         """Scaled vectors (n, n_parameters) of the generator's outputs (n, size)."""

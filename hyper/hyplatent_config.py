@@ -27,6 +27,9 @@ class HypLatentConfig:
 
     Attributes:
         space: `parameters` generates a policy's vector itself, `latents` the autoencoder's code.
+        span: with `parameters`, generate coordinates in the span of training policies, as many as
+            there are of these, where they are fewer than parameters and at most 2,048. A policy of
+            least reconstruction error lies there anyway, and an update costs a hundredth.
         encode_contexts: give contexts in [-1, 1], an angle as (cos, sin); raw values otherwise.
         noise_size: length of the generator's noise n; 0 for none.
         widths: of the generator's layers on its way down; on its way up it has them in reverse.
@@ -62,6 +65,7 @@ class HypLatentConfig:
     """
 
     space: Space = "parameters"
+    span: bool = True
     encode_contexts: bool = True
     noise_size: int = 4
     widths: tuple[int, ...] = (64, 64, 32)
@@ -125,6 +129,7 @@ class HypLatentConfig:
         drawn, not passed through in turn; layers are normalised within a sample, not a batch.
         """
         return cls(
+            span=False,
             encode_contexts=False,
             widths=(2048, 1024, 512, 256),
             dropout=0.1,

@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from experts.weight_space import chunk_lengths
-from hyper.hyplatent_codec import BLOCK, Codec, PolicyBank, Scaling, scaling_of
+from hyper.hyplatent_codec import (
+    BLOCK,
+    MOST_SPANNED,
+    Codec,
+    PolicyBank,
+    Scaling,
+    scaling_of,
+    span_codec,
+)
 from hyper.hyplatent_config import HypLatentConfig
 from hyper.hyplatent_networks import Autoencoder, Discriminator, Generator
 
@@ -113,6 +121,9 @@ def train_generator(
     if config.space == "latents":
         codec = _with_autoencoder(bank, codec.scaling, config, draws, losses, share, progress)
         targets = None if config.joint_autoencoder else _encoded(bank, codec)
+    elif config.span and 1 < len(bank.rows) <= min(MOST_SPANNED, bank.rows.shape[1] // 2):
+        codec = span_codec(bank.rows, codec.scaling)
+        targets = _encoded(bank, codec)
     n_inputs = bank.conditions.shape[1]
     network = Generator(
         n_inputs,
@@ -149,7 +160,7 @@ def train_generator(
                 wanted = codec.scaling(bank.rows[ids].float())
                 error = reconstruction_loss(codec.scaled_parameters(generated), wanted)
             else:
-                error = reconstruction_loss(generated, real.detach())
+                error = codec.error(generated, real.detach())
             terms["reconstruction"] = error
             total = config.reconstruction_weight * error
             if adversarial:
@@ -248,7 +259,7 @@ def _encoded(bank: PolicyBank, codec: Codec) -> Tensor:
 
 def _halves(codec: Codec | None) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """Parameters of the decoder and of the encoder that go on learning."""
-    if codec is None or codec.autoencoder is None:
+    if codec is None or not isinstance(codec.autoencoder, Autoencoder):
         return [], []
     return list(codec.autoencoder.decoders), list(codec.autoencoder.encoders)
 

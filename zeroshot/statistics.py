@@ -72,7 +72,8 @@ def ratio(returns: Array, expert: Array) -> float:
     """mean(returns) / mean(expert) over everything: the share of the experts' return reached.
 
     A ratio of means, not a mean of ratios, so that contexts with little return do not dominate.
-    It says nothing for families with negative returns; scores do.
+    Where the experts' mean return is negative it is 2 minus that, so that more is better there too:
+    in both cases 1 plus the difference of the means over the size of the experts'.
 
     Raises:
         ValueError: if the experts' mean return is 0.
@@ -80,7 +81,7 @@ def ratio(returns: Array, expert: Array) -> float:
     denominator = float(np.mean(expert))
     if denominator == 0.0:
         raise ValueError("a ratio needs experts whose mean return differs from 0, got 0")
-    return float(np.mean(returns)) / denominator
+    return 1.0 + (float(np.mean(returns)) - denominator) / abs(denominator)
 
 
 def stratified_bootstrap(
@@ -191,7 +192,7 @@ def generalisation_gap(train: Array, test: Array) -> float:
 
 
 def difference_of_ratios(x: Array, y: Array, expert: Array, axis: int | None = None) -> Array:
-    """(mean(x) - mean(y)) / mean(expert) of paired returns: how much more of the experts' X gets.
+    """(mean(x) - mean(y)) / |mean(expert)| of paired returns: how much more of the experts' X gets.
 
     Args:
         x: returns of X.
@@ -205,7 +206,7 @@ def difference_of_ratios(x: Array, y: Array, expert: Array, axis: int | None = N
     denominator = np.mean(expert, axis=axis)
     if np.any(denominator == 0.0):
         raise ValueError("a ratio needs experts whose mean return differs from 0, got 0")
-    return np.asarray((np.mean(x, axis=axis) - np.mean(y, axis=axis)) / denominator)
+    return np.asarray((np.mean(x, axis=axis) - np.mean(y, axis=axis)) / np.abs(denominator))
 
 
 def resamples_within_contexts(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hyper.hyplatent_codec import Codec, PolicyBank, scaling_of
+from hyper.hyplatent_codec import Codec, PolicyBank, scaling_of, span_codec
 from hyper.hyplatent_networks import Autoencoder, Discriminator, Generator
 from hyper.hyplatent_training import (
     auxiliary_loss,
@@ -99,6 +99,20 @@ def test_a_codec_undoes_what_it_does() -> None:
     torch.testing.assert_close(codes.abs().amax(dim=0), torch.ones(6))
     torch.testing.assert_close(codec.decode(codes), rows, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(codec.scaled_parameters(codes), scaling(rows), atol=1e-4, rtol=1e-4)
+
+
+def test_a_span_loses_nothing_and_counts_errors_as_parameters_do() -> None:
+    rows = torch.randn(6, 40, generator=draws())
+    rows[5] = rows[0] + rows[1] - rows[2]  # and centring costs one more direction
+    scaling = scaling_of(rows, [10, 30], "tensors")
+    codec = span_codec(rows, scaling)
+    codes = codec.encode(rows)
+    assert codes.shape == (6, codec.size) == (6, 4)
+    torch.testing.assert_close(codec.decode(codes), rows, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(codes.square().mean(dim=0), torch.ones(4))
+    other = codes + torch.randn(codes.shape, generator=draws())
+    wanted = (codec.scaled_parameters(other) - codec.scaled_parameters(codes)).square().mean()
+    torch.testing.assert_close(codec.error(other, codes), wanted)
 
 
 def test_networks_have_the_sizes_asked_for_and_draw_from_their_generator() -> None:

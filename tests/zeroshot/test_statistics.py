@@ -177,6 +177,14 @@ def test_generalisation_gap_by_hand() -> None:
         generalisation_gap(train, np.array([]))
 
 
+def test_more_is_better_where_experts_have_negative_returns() -> None:
+    """10 % more of a loss is a ratio of 0.9, 10 % less one of 1.1."""
+    expert, worse, better = (np.array([-20.0, -80.0]) * share for share in (1.0, 1.1, 0.9))
+    assert ratio(worse, expert) == pytest.approx(0.9)
+    assert ratio(better, expert) == pytest.approx(1.1)
+    assert difference_of_ratios(better, worse, expert) == pytest.approx(0.2)
+
+
 def test_difference_of_ratios_by_hand() -> None:
     x, y, expert = np.array([50.0, 90.0]), np.array([30.0, 100.0]), np.array([100.0, 100.0])
     assert difference_of_ratios(x, y, expert) == pytest.approx(0.05)

@@ -1,0 +1,17 @@
+# zoo/cross has the experts of zoo/walker-speed-reach and zoo/walker-torso-reach on the grid's lines,
+# zoo/upright is that of docs/builds/walker-speed-reach.sh
+zeroshot experts build walker-speed-torso-reach --chain --warm-steps 100000 --anchor-zoo zoo/cross \
+    --anchors speed=-4,torso=0.3 speed=-3,torso=0.3 speed=-2,torso=0.3 speed=-1,torso=0.3 \
+    speed=1,torso=0.3 speed=2,torso=0.3 speed=3,torso=0.3 speed=4,torso=0.3 speed=2,torso=0.1 \
+    speed=2,torso=0.15 speed=2,torso=0.2 speed=2,torso=0.25 speed=2,torso=0.35 speed=2,torso=0.4 \
+    speed=2,torso=0.45 speed=2,torso=0.5 --out zoo/walker-speed-torso-reach
+zeroshot experts build walker-speed-torso-reach --chain --along torso --anchors speed=-2,torso=0.3 \
+    --anchor-zoo zoo/upright --warm-steps 100000 --only speed=-2,torso=0.1 speed=-2,torso=0.15 \
+    speed=-2,torso=0.2 speed=-2,torso=0.25 speed=-2,torso=0.3 speed=-2,torso=0.35 speed=-2,torso=0.4 \
+    speed=-2,torso=0.45 speed=-2,torso=0.5 --out zoo/backwards
+zeroshot experts build walker-speed-torso-reach --chain --anchors speed=2,torso=0.45 speed=3,torso=0.4 \
+    --anchor-zoo zoo/walker-speed-torso-reach --warm-steps 200000 --only speed=2,torso=0.45 \
+    speed=2,torso=0.5 speed=1,torso=0.45 speed=1,torso=0.5 speed=3,torso=0.4 speed=3,torso=0.45 \
+    speed=4,torso=0.35 speed=4,torso=0.4 speed=4,torso=0.45 speed=4,torso=0.5 speed=3,torso=0.5 \
+    --out zoo/long
+# what has the higher return in zoo/backwards or zoo/long, by its manifest, replaces the first
