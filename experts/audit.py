@@ -106,9 +106,10 @@ class Audit:
     def context_relevance(self) -> float:
         """What the best single expert loses to the per-context experts, as a share of theirs.
 
-        1 - (mean over contexts of the best single expert's return) / (mean over contexts of the
-        own experts' returns), both from `returns`. 0: one policy is as good as all of them, and
-        the context does not matter; 1: it earns nothing. NaN if the experts earn nothing.
+        The mean over contexts of the own experts' returns minus that of the best single expert,
+        over the size of the former, all from `returns`. 0: one policy is as good as all of them,
+        and the context does not matter; 1: it earns nothing, or, where returns are negative, twice
+        the experts' loss. NaN if the experts earn nothing.
         """
         return self._lost(self.returns[self.best_single])
 
@@ -173,7 +174,7 @@ class Audit:
 
     def _lost(self, returns: Array) -> float:
         own = float(np.diagonal(self.returns).mean())
-        return 1.0 - float(returns.mean()) / own if own > 0.0 else float("nan")
+        return (own - float(returns.mean())) / abs(own) if own != 0.0 else float("nan")
 
 
 def audit(

@@ -155,9 +155,9 @@ def print_audit(audit: Audit, suite: Suite, console: Console, *, whole: bool = F
     if len(ids):
         what = "all contexts" if whole else f"contexts with a regret above {100 * least:g} %"
         table = Table(title=f"{suite.name}: {what}")
-        for name in (*suite.features, "own", "best rival", "regret", "%", "+-", "velocity"):
-            if name != "velocity" or audit.velocities is not None:
-                table.add_column(name, justify="right")
+        measured = [] if audit.velocities is None else ["velocity"]
+        for name in (*suite.features, "own", "best rival", "regret", "%", "+-", *measured):
+            table.add_column(name, justify="right")
         table.add_column("rival", overflow="fold")
         for i in ids:
             shown = [f"{audit.contexts[i][name]:g}" for name in suite.features]

@@ -68,6 +68,12 @@ def test_nothing_is_relevant_to_a_policy_that_does_everything() -> None:
     assert np.isnan(by_hand([[0, 0], [0, 0]]).context_relevance)
 
 
+def test_relevance_of_negative_returns() -> None:
+    """The best single expert, the first, loses 5 and 15 instead of 5 and 10."""
+    found = by_hand([[-5, -15], [-30, -10]])
+    assert found.context_relevance == pytest.approx((20 - 15) / 15)
+
+
 def test_who_is_beaten_is_relative_to_the_own_return() -> None:
     own, regret = np.array([100.0, 100.0, 50.0]), np.array([2.0, 2.1, 1.1])
     found = by_hand(np.eye(3), own=own, regret=regret)

@@ -2,6 +2,7 @@ import importlib.util
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -9,13 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.image import imread
+from rich.console import Console
 
 from experts import load_experts
 from experts.audit import Audit
 from experts.jobs import Job, manifest_path
 from experts.store import load_expert, save_expert
 from tests.zeroshot.conftest import make_zoo
-from zeroshot.audit import check_experts, summary_lines
+from zeroshot.audit import check_experts, print_audit, summary_lines
 from zeroshot.audit_figures import audit_figure
 from zeroshot.audit_record import audit_record, fingerprint, load_audit, save_audit
 from zeroshot.cli import main
@@ -67,6 +69,28 @@ def made_up(suite: Suite, *, ids: Sequence[int] | None = None, beaten: int = 1) 
 
 
 # ------------------------------------------------------------------------------------ command
+
+
+def test_a_feature_named_velocity_has_its_column(capsys: pytest.CaptureFixture[str]) -> None:
+    suite = SUITES["cheetah-vel"]
+    reference = made_up(SUITES["cheetah-speed"])
+    n = len(suite.contexts)
+    audit = replace(
+        reference,
+        family=suite.family,
+        reward=suite.reward,
+        contexts=suite.contexts,
+        returns=-np.ones((n, n)) - np.eye(n),
+        velocities=None,
+        limits=None,
+    )
+    print_audit(audit, suite, Console(width=120))
+    header = next(line for line in capsys.readouterr().out.splitlines() if "best rival" in line)
+    assert [name.strip() for name in header.strip("┃").split("┃")][:3] == [
+        "velocity",
+        "own",
+        "best rival",
+    ]
 
 
 def test_an_audit_is_printed_and_written(
