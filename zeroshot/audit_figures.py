@@ -55,7 +55,7 @@ def _curve(axes: Axes, audit: Audit, suite: Suite) -> None:
     own, best = audit.own, audit.returns[audit.best_single]
     value = audit.contexts[audit.best_single][name]
     for i, ids in enumerate(_stretches(x, suite, name)):
-        labels = ("expert of each context", f"best single expert ({name} {value:g})")
+        labels = ("expert of each context", f"best single expert ({name} {value:.3g})")
         axes.plot(
             x[ids],
             own[ids],
@@ -135,8 +135,8 @@ def _heat_map(figure: Figure, axes: Axes, audit: Audit, suite: Suite) -> None:
                 fontsize=8,
                 color="white" if dark else "black",
             )
-    axes.set_xticks(range(len(x)), [f"{value:g}" for value in x])
-    axes.set_yticks(range(len(y)), [f"{value:g}" for value in y])
+    axes.set_xticks(range(len(x)), [f"{value:.3g}" for value in x])
+    axes.set_yticks(range(len(y)), [f"{value:.3g}" for value in y])
     axes.set_xlabel(_label(suite, columns))
     axes.set_ylabel(_label(suite, rows))
     published = PUBLISHED_EXPERT_MEANS.get(suite.name)
@@ -161,7 +161,7 @@ def _matrix(figure: Figure, axes: Axes, audit: Audit, suite: Suite) -> None:
     values = np.array([context[slow] for context in audit.contexts])
     if len(suite.features) == 1:
         ids = _spread(len(values))
-        ticks, labels = [float(i) for i in ids], [f"{values[i]:g}" for i in ids]
+        ticks, labels = [float(i) for i in ids], [f"{values[i]:.3g}" for i in ids]
         what = _label(suite, slow)
     else:
         groups = list(dict.fromkeys(values.tolist()))
@@ -171,7 +171,7 @@ def _matrix(figure: Figure, axes: Axes, audit: Audit, suite: Suite) -> None:
             axes.axvline(edge, color="white", linewidth=0.6)
         kept = [groups[i] for i in _spread(len(groups))]
         ticks = [float(np.flatnonzero(values == value).mean()) for value in kept]
-        labels = [f"{value:g}" for value in kept]
+        labels = [f"{value:.3g}" for value in kept]
         fast = [context[suite.features[1]] for context in audit.contexts]
         what = (
             f"{_label(suite, slow)}; within each group {suite.features[1]} "
