@@ -73,24 +73,12 @@ def made_up(suite: Suite, *, ids: Sequence[int] | None = None, beaten: int = 1) 
 
 def test_a_feature_named_velocity_has_its_column(capsys: pytest.CaptureFixture[str]) -> None:
     suite = SUITES["cheetah-vel"]
-    reference = made_up(SUITES["cheetah-speed"])
-    n = len(suite.contexts)
-    audit = replace(
-        reference,
-        family=suite.family,
-        reward=suite.reward,
-        contexts=suite.contexts,
-        returns=-np.ones((n, n)) - np.eye(n),
-        velocities=None,
-        limits=None,
-    )
-    print_audit(audit, suite, Console(width=120))
+    made = made_up(SUITES["cheetah-speed"])
+    of_suite = {"family": suite.family, "reward": suite.reward, "contexts": suite.contexts}
+    print_audit(replace(made, **of_suite, velocities=None, limits=None), suite, Console(width=120))
     header = next(line for line in capsys.readouterr().out.splitlines() if "best rival" in line)
-    assert [name.strip() for name in header.strip("┃").split("┃")][:3] == [
-        "velocity",
-        "own",
-        "best rival",
-    ]
+    names = [name.strip() for name in header.strip("┃").split("┃")]
+    assert names[:3] == ["velocity", "own", "best rival"]
 
 
 def test_an_audit_is_printed_and_written(
