@@ -16,6 +16,7 @@ from zeroshot.cli import main
 from zeroshot.estimates import clock
 from zeroshot.fewshot import FROM_SCRATCH, FromScratch, demonstrate
 from zeroshot.references import EXPERT
+from zeroshot.reproduce.estimate import FamilyCosts, inferred_cost
 from zeroshot.results import Unit
 from zeroshot.run import run
 from zeroshot.run_estimates import Measured, measure, run_estimate
@@ -66,6 +67,22 @@ def test_the_arithmetic_of_shots(bench: Bench) -> None:
     assert found.wall_seconds == pytest.approx(
         10.0 + 60.0 + found.steps / 72 * 1.5 + 3 * (1 + 4) * 0.25
     )
+
+
+def test_a_method_takes_as_many_yardsticks_in_every_family(bench: Bench) -> None:
+    """A method that takes 3 times as long as another does so in a family that is half as fast.
+
+    So it does where there are fewer contexts, as minibatches of both have all of them.
+    """
+    known = {"hyperzero": Measured(seconds=20.0, setup=1.0), "film": Measured(seconds=60.0)}
+    costs = FamilyCosts(bench=bench, methods=known, played=1.0, cloning=0.0)
+    slower = Measured(seconds=40.0, setup=5.0)
+    found = inferred_cost("film", "hyperzero", costs, bench, slower)
+    assert found == Measured(seconds=pytest.approx(120.0), setup=5.0)
+    fewer = replace(bench, rule=rule_of("random:0.25", bench.suite))
+    assert len(fewer.split(0).train) == 2 and len(bench.split(0).train) == 6
+    found = inferred_cost("film", "hyperzero", costs, fewer, slower)
+    assert found.seconds == pytest.approx(120.0)
 
 
 @pytest.mark.parametrize("split", ["random", "random:0.4", "gap"])

@@ -1,4 +1,4 @@
-"""What the rest of a plan will take: each method is fitted for some seconds once a family."""
+"""What the rest of a plan will take: each method is fitted for some seconds."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from zeroshot.splits import rule_of
 from zeroshot.suites import suite_of
 
 SECONDS = 2.0
-"""How long a method is fitted, once a family."""
+"""How long a method is fitted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +58,11 @@ class Left:
 
 @dataclass(frozen=True, kw_only=True)
 class FamilyCosts:
-    """What was measured on one run of a family.
+    """What was measured on one run of a family, or inferred for it.
 
     Attributes:
         bench: of that run.
-        methods: what a fit took, by method.
+        methods: what a fit took, by method, the yardstick of other families first.
         played: seconds that the zero-shot test episodes of a unit took.
         cloning: seconds that cloning took a demonstrated episode of every test context; 0 if no
             run of the family has shots.
@@ -85,9 +85,9 @@ def print_plan_estimate(
 ) -> int:
     """Prints what is to do, core-hours and wall time a part; returns the exit code.
 
-    A method is fitted for some seconds on the first run of each family that needs it. Its time on
-    others is taken to grow with the training contexts that its minibatches have. Films are not
-    counted.
+    A method is fitted for some seconds in the first family that needs it, and the plan's first
+    method in every family. Times are taken to grow with the training contexts that minibatches
+    have, and to differ between families as the first method's does. Films are not counted.
 
     Args:
         preset: the runs.
@@ -112,12 +112,10 @@ def print_plan_estimate(
     threads = 1 if engine else threads_each(workers)
     benches = {work.name: _bench(work, experts[work.suite], threads) for work in waiting}
     families = dict.fromkeys(bench.suite.env_id for bench in benches.values())
-    costs = {}
+    costs: dict[str, FamilyCosts] = {}
     for family in families:
         of_family = [w for w in waiting if benches[w.name].suite.env_id == family]
-        names = dict.fromkeys(name for work in of_family for name in work.methods)
-        say(console, f"fitting {', '.join(names)} on {of_family[0].suite} for {seconds:.0f} s each")
-        costs[family] = _measured(of_family, benches, list(names), seconds)
+        costs[family] = _measured(of_family, benches, list(costs.values()), seconds, console)
     left: list[Left] = []
     played = set()
     for work in waiting:
@@ -222,17 +220,56 @@ def _bench(work: PlannedRun, experts: Experts, n_threads: int) -> Bench:
 
 
 def _measured(
-    works: Sequence[PlannedRun], benches: dict[str, Bench], names: list[str], seconds: float
+    works: Sequence[PlannedRun],
+    benches: Mapping[str, Bench],
+    known: Sequence[FamilyCosts],
+    seconds: float,
+    console: Console,
 ) -> FamilyCosts:
+    """Measures the plan's first method, and what no family of `known` has; infers the others."""
+    names = list(dict.fromkeys(name for work in works for name in work.methods))
     first = replace(benches[works[0].name], shots=())
+    yardstick = next(iter(known[0].methods)) if known else names[0]
+    source = {name: costs for costs in known for name in costs.methods}
+    trying = [yardstick, *(name for name in names if name not in source and name != yardstick)]
+    say(console, f"fitting {', '.join(trying)} on {works[0].suite} for {seconds:.0f} s each")
     cloned = [CLONING] if any(work.shots for work in works) else []
-    found = measure(first, [EXPERT, *cloned, *names], seconds=seconds)
+    found = measure(first, [EXPERT, *cloned, *trying], seconds=seconds)
+    inferred = {
+        name: inferred_cost(name, yardstick, source[name], first, found[yardstick])
+        for name in names
+        if name not in found
+    }
     return FamilyCosts(
         bench=first,
-        methods={name: found[name] for name in names},
+        methods={name: found[name] for name in trying} | inferred,
         played=found[EXPERT].seconds,
         cloning=found[CLONING].seconds if cloned else 0.0,
     )
+
+
+def inferred_cost(
+    method: str, yardstick: str, costs: FamilyCosts, bench: Bench, measured: Measured
+) -> Measured:
+    """What a method takes in `bench`, if it takes there as many yardsticks as where it was tried.
+
+    Args:
+        method: that was tried in another family.
+        yardstick: the method that was tried in both.
+        costs: of the other family.
+        bench: of this one.
+        measured: of the yardstick in this one.
+    """
+
+    def a_context(name: str, bench: Bench, seconds: float) -> float:
+        return seconds / _batch_contexts(bench, name)
+
+    there = costs.methods
+    yardsticks = a_context(method, costs.bench, there[method].seconds) / a_context(
+        yardstick, costs.bench, there[yardstick].seconds
+    )
+    here = a_context(yardstick, bench, measured.seconds)
+    return replace(measured, seconds=yardsticks * here * _batch_contexts(bench, method))
 
 
 def _n_test(bench: Bench) -> int:
@@ -266,6 +303,6 @@ def _print(left: Sequence[Left], workers: int, console: Console) -> None:
     say(
         console,
         f"units: one method on one split; {workers} at once; measured on this machine, as busy as "
-        "it is now, on the first suite of each family",
+        "it is now, each method in one family and the first in all",
     )
     say(console, "nothing was started")
