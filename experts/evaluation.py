@@ -103,8 +103,8 @@ def play(
         n_threads: threads to step on, 0 for all cores.
 
     Raises:
-        ValueError: for contexts or rewards that the family does not have, counts below 1, or a
-            wrong number of starts.
+        ValueError: for contexts or rewards that the family does not have, counts below 1, a wrong
+            number of starts, or actions that are not (n_contexts, n_episodes, action_size).
     """
     env = episodes_env(
         family,
@@ -126,7 +126,12 @@ def play(
         policies.reset()  # type: ignore[attr-defined]  # whatever observes can begin anew
     for _ in range(env.max_episode_steps):
         before = observation.reshape(*shape, -1)
-        actions = policies.act(before)
+        actions = np.asarray(policies.act(before))
+        if actions.shape != (*shape, family.action_size):
+            raise ValueError(
+                f"`act` must return actions {(*shape, family.action_size)} for observations "
+                f"{before.shape}, got {actions.shape}"
+            )
         observation, reward_now, terminated, truncated, info = env.step(
             actions.reshape(env.num_envs, -1)
         )

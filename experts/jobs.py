@@ -125,12 +125,16 @@ def run_jobs(
         on_progress: called about twice a second.
 
     Raises:
-        ValueError: for a number of workers below 1, checkpoints with a recipe of PPO, or experts
-            there with another discount: they would not go together.
+        ValueError: for a number of workers below 1, two jobs of one context, checkpoints with a
+            recipe of PPO, or experts there with another discount: they would not go together.
         BuildError: at the end, if experts failed; names them and why.
     """
     if workers is not None and workers < 1:
         raise ValueError(f"`workers` must be at least 1, got {workers}")
+    names = [expert_name(job.context) for job in jobs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"`jobs` must have distinct contexts, twice there are {twice}")
     if recipe.algorithm == "ppo" and checkpoints is not None:
         raise ValueError(f"`checkpoints` need a recipe of TD3 or SAC, got {recipe.name!r}")
     _discard_torn_writes(directory)

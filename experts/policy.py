@@ -25,7 +25,7 @@ class MLPs:
         scale: (n or 1, input_size), the input is divided by it; None for 1.
 
     Raises:
-        ValueError: if shapes do not fit each other or an entry is not finite.
+        ValueError: if shapes do not fit each other, an entry is not finite, or a scale not above 0.
     """
 
     weights: tuple[Floats, ...]
@@ -50,6 +50,9 @@ class MLPs:
                 array = np.atleast_2d(np.asarray(getattr(self, name), dtype=np.float32))
                 object.__setattr__(self, name, array)
         n, fan_in = self.weights[0].shape[:2]
+        for name in ("mean", "scale"):
+            if getattr(self, name) is not None:
+                self._check_normalisation(name, getattr(self, name))
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             if weight.shape[:2] != (n, fan_in) or bias.shape != (n, weight.shape[2]):
                 raise ValueError(
@@ -59,6 +62,16 @@ class MLPs:
             if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
                 raise ValueError(f"layer {layer} has weights that are not finite")
             fan_in = weight.shape[2]
+
+    def _check_normalisation(self, name: str, values: Floats) -> None:
+        n, size = self.weights[0].shape[:2]
+        if values.shape not in ((1, size), (n, size)):
+            raise ValueError(
+                f"`{name}` must have shape (1, {size}) or ({n}, {size}), got {values.shape}"
+            )
+        if not np.isfinite(values).all() or (name == "scale" and not (values > 0).all()):
+            allowed = "finite" if name == "mean" else "finite and above 0"
+            raise ValueError(f"`{name}` must be {allowed} in every entry")
 
     def __len__(self) -> int:
         return len(self.weights[0])

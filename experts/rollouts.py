@@ -136,7 +136,9 @@ def collect(
     critics = None if experts.critics is None else _Critics(experts, experts.critics)
     if critics is None and value == "critic":
         raise ValueError("`experts` must have critics of one shape for their values")
-    n_recorded = n_steps or family.max_episode_steps
+    n_recorded = family.max_episode_steps if n_steps is None else n_steps
+    if n_recorded < 1:
+        raise ValueError(f"`n_steps` must be at least 1, got {n_steps}")
     n_more = 0 if critics else math.ceil(math.log(NEGLIGIBLE) / math.log(discount))
     env = episodes_env(
         family,

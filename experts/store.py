@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,8 @@ from experts.weights import Dtype, decode, encode
 from param_envs import Context, Family, family_of
 
 FORMAT_VERSION = 1
-NEXT_CHECKSUM = "sha256_next"
-"""In a manifest while `compact` replaces its weights: both checksums are right."""
+NEXT = "next"
+"""In a manifest while its weights are replaced: the manifest of those to come."""
 ZOO = Path(__file__).parent / "zoo"
 
 
@@ -120,8 +121,8 @@ def save_expert(
 ) -> Path:
     """Writes weights, then the manifest that vouches for them; returns the manifest's path.
 
-    A reader sees all of an expert or nothing: an older manifest is removed before the weights
-    change, and the new one, with the checksum, comes last.
+    A reader sees all of the expert, all of an older one, or nothing if there was none: while its
+    weights are replaced an older manifest holds both records, and the weights tell which is right.
 
     Args:
         expert: the expert.
@@ -151,11 +152,7 @@ def save_expert(
         "sha256": hashlib.sha256(payload).hexdigest(),
     }
     manifest = directory / f"{name}.json"
-    weights = manifest.with_suffix(".safetensors")
-    with _on_disk(weights, payload) as new_weights, _on_disk(manifest, _json(record)) as new:
-        manifest.unlink(missing_ok=True)
-        os.replace(new_weights, weights)
-        os.replace(new, manifest)
+    _put(manifest, payload, record, before=_present(manifest))
     return manifest
 
 
@@ -172,12 +169,14 @@ def load_expert(manifest: Path) -> Expert:
     except OSError as error:
         raise ValueError(f"{weights}: cannot be read ({error.strerror})") from error
     checksum = hashlib.sha256(payload).hexdigest()
-    if checksum not in (record["sha256"], record.pop(NEXT_CHECKSUM, None)):
+    following = record.pop(NEXT, None)
+    if following is not None and checksum != record["sha256"]:
+        record = _checked(following, manifest)
+    if checksum != record["sha256"]:
         raise ValueError(
             f"{weights}: checksum differs from the manifest's, the file is damaged or the manifest "
             "is another's"
         )
-    record["sha256"] = checksum
     try:
         policy, critic, extras = decode(payload, activation=record["activation"])
     except ValueError as error:
@@ -264,11 +263,8 @@ def compact(directory: Path) -> tuple[int, int]:
         after += len(payload)
         checksum = hashlib.sha256(payload).hexdigest()
         rewritten = {**expert.record, "sha256": checksum}
-        if checksum != expert.record["sha256"]:
-            write_atomically(manifest, _json({**expert.record, NEXT_CHECKSUM: checksum}))
-            write_atomically(weights, payload)
-        if rewritten != read_manifest(manifest):
-            write_atomically(manifest, _json(rewritten))
+        if rewritten != read_manifest(manifest):  # which may still hold two records
+            _put(manifest, payload, rewritten, before=expert.record)
     return before, after
 
 
@@ -302,7 +298,7 @@ def write_atomically(path: Path, payload: bytes) -> None:
 @contextmanager
 def _on_disk(path: Path, payload: bytes) -> Iterator[Path]:
     """A temporary file beside `path`, whole and safe from a power cut, gone at the end."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{crc32(payload):08x}.part")
     try:
         with temporary.open("wb") as file:
             file.write(payload)
@@ -314,7 +310,7 @@ def _on_disk(path: Path, payload: bytes) -> Iterator[Path]:
 
 
 def read_manifest(manifest: Path) -> dict[str, Any]:
-    """What a manifest says.
+    """What a manifest says; while its expert is replaced, what it says of the older one.
 
     Raises:
         ValueError: naming the file, if it is missing, damaged or of another format.
@@ -325,6 +321,10 @@ def read_manifest(manifest: Path) -> dict[str, Any]:
         raise ValueError(f"{manifest}: cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise ValueError(f"{manifest}: not a JSON manifest ({error})") from error
+    return _checked(record, manifest)
+
+
+def _checked(record: Any, manifest: Path) -> dict[str, Any]:
     needed = {"format", "env_id", "reward", "context", "sha256", "activation", "evaluation"}
     absent = sorted(needed - set(record)) if isinstance(record, dict) else sorted(needed)
     if absent:
@@ -340,6 +340,28 @@ def read_manifest(manifest: Path) -> dict[str, Any]:
             f"{type(record['context']).__name__}"
         )
     return dict(record)
+
+
+def _present(manifest: Path) -> Mapping[str, Any] | None:
+    """The record of the expert that a manifest and its weights are of; None if there is none."""
+    try:
+        return load_expert(manifest).record
+    except ValueError:
+        return None
+
+
+def _put(
+    manifest: Path, payload: bytes, record: Mapping[str, Any], *, before: Mapping[str, Any] | None
+) -> None:
+    """Replaces an expert, or none; killed at any moment, one of the two is there."""
+    weights = manifest.with_suffix(".safetensors")
+    with _on_disk(weights, payload) as new_weights, _on_disk(manifest, _json(record)) as new:
+        if before is None:
+            manifest.unlink(missing_ok=True)  # weights of its own are damaged or absent
+        else:
+            write_atomically(manifest, _json({**before, NEXT: record}))
+        os.replace(new_weights, weights)
+        os.replace(new, manifest)
 
 
 def _json(record: Mapping[str, Any]) -> bytes:

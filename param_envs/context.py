@@ -49,7 +49,7 @@ class Feature:
     def allowed(self) -> str:
         """The allowed values, as error messages print them."""
         without_zero = " without 0" if self.encoding == "signed" else ""
-        return f"in [{self.low:g}, {self.high:g}]{without_zero} ({self.unit})"
+        return f"in [{_exact(self.low)}, {_exact(self.high)}]{without_zero} ({self.unit})"
 
     @property
     def encoded_size(self) -> int:
@@ -64,13 +64,13 @@ class Feature:
         """
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ValueError(
                 f"`{self.name}` must be a number {self.allowed}, got {value!r}"
             ) from None
         zero = self.encoding == "signed" and number == 0.0
         if not math.isfinite(number) or not self.low <= number <= self.high or zero:
-            raise ValueError(f"`{self.name}` must be {self.allowed}, got {number:g}")
+            raise ValueError(f"`{self.name}` must be {self.allowed}, got {_exact(number)}")
         return number
 
     def encode(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -83,6 +83,11 @@ class Feature:
             return np.stack([np.sign(values), 2.0 * magnitude - 1.0], axis=-1)
         scaled = 2.0 * (values - self.low) / (self.high - self.low) - 1.0
         return scaled[..., None]
+
+
+def _exact(number: float) -> str:
+    """The number as `:g` prints it, in full where that is another number."""
+    return f"{number:g}" if float(f"{number:g}") == number else repr(number)
 
 
 class Context(Mapping[str, float]):

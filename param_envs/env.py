@@ -50,7 +50,8 @@ class ParamEnv(gym.Env[Array, NDArray[np.float32]], EzPickle):
         Args:
             family: the family; `gym.make` fills it in.
             reward: meaning of the reward, one of `family.reward_modes`; the first by default.
-            sampler: draws the context of every episode; without one it stays as it is.
+            sampler: draws the context of every episode, or some of its features; without one it
+                stays as it is.
             render_mode: `"rgb_array"` or None.
             width: of a frame, pixels.
             height: of a frame, pixels.
@@ -73,8 +74,9 @@ class ParamEnv(gym.Env[Array, NDArray[np.float32]], EzPickle):
         self.render_mode = check_render_mode(render_mode)
         self.metadata = {**self.metadata, "render_fps": render_fps(family)}
         self._sampler = sampler
+        self._made_for = family.context(**features)
         self._simulation = Simulation(
-            family, [family.context(**features)], reward=reward or family.reward_modes[0]
+            family, [self._made_for], reward=family.reward_modes[0] if reward is None else reward
         )
         self._renderer = FrameRenderer(family, width, height)
         self.observation_space = observation_space(family)
@@ -105,7 +107,12 @@ class ParamEnv(gym.Env[Array, NDArray[np.float32]], EzPickle):
         """
         super().reset(seed=seed)
         context = next_context(
-            self.family, self.context, self._sampler, self.np_random, check_options(options)
+            self.family,
+            self.context,
+            self._made_for,
+            self._sampler,
+            self.np_random,
+            check_options(options),
         )
         self._simulation.restart(np.array([0]), [context], [self.np_random])
         return self._simulation.observation()[0], self._info(self._simulation.resting_outcome())
@@ -180,13 +187,17 @@ def check_options(options: dict[str, Any] | None, *also: str) -> dict[str, Any]:
 def next_context(
     family: Family,
     current: Context,
+    made_for: Context,
     sampler: ContextSampler | None,
     rng: np.random.Generator,
     options: dict[str, Any],
 ) -> Context:
-    """The context of the next episode: the options' if given, else the sampler's, else the same."""
+    """The context of the next episode: the options' if given, else the sampler's, else the same.
+
+    Options change the present context; a sampler, that with which the environment was made.
+    """
     if options.get("context") is not None:
         return replaced(current, family, options["context"])
     if sampler is not None:
-        return family.context(**sampler(rng))
+        return replaced(made_for, family, sampler(rng))
     return current

@@ -20,6 +20,8 @@ ContextColumns = Mapping[str, Array]
 
 MODEL_BANK_SIZE = 8192
 """Compiled bodies kept in memory, about 25 kB each."""
+VISUAL_BANK_SIZE = 8
+"""Those with textures and lights, 12 MB each."""
 
 
 class State(NamedTuple):
@@ -148,11 +150,11 @@ class Family(ABC):
 
     def model(self, context: Mapping[str, float]) -> mujoco.MjModel:
         """The compiled body, from the bank. It is shared: do not write to it."""
-        return _compiled(self, self.dynamics(context), False)
+        return _compiled(self, self.dynamics(context))
 
     def visual_model(self, context: Mapping[str, float]) -> mujoco.MjModel:
         """The same body with textures and lights, for rendering. It is shared too."""
-        return _compiled(self, self.dynamics(context), True)
+        return _compiled_to_be_seen(self, self.dynamics(context))
 
     def check_reward_mode(self, mode: str) -> str:
         """Returns `mode`.
@@ -169,7 +171,16 @@ class Family(ABC):
 
 
 @lru_cache(maxsize=MODEL_BANK_SIZE)
-def _compiled(family: Family, dynamics: tuple[float, ...], visual: bool) -> mujoco.MjModel:
+def _compiled(family: Family, dynamics: tuple[float, ...]) -> mujoco.MjModel:
+    return _compile(family, dynamics, visual=False)
+
+
+@lru_cache(maxsize=VISUAL_BANK_SIZE)
+def _compiled_to_be_seen(family: Family, dynamics: tuple[float, ...]) -> mujoco.MjModel:
+    return _compile(family, dynamics, visual=True)
+
+
+def _compile(family: Family, dynamics: tuple[float, ...], *, visual: bool) -> mujoco.MjModel:
     names = [f.name for f in family.features if f.kind == "dynamics"]
     spec = family.spec(family.context(**dict(zip(names, dynamics, strict=True))))
     if not visual:

@@ -23,6 +23,23 @@ def check_render_mode(mode: str | None) -> str | None:
     return mode
 
 
+LARGEST_FRAME = 4096
+"""Width and height that off-screen buffers can have everywhere."""
+
+
+def check_frame_size(width: int, height: int) -> None:
+    """Checks the size of frames, in pixels.
+
+    Raises:
+        ValueError: if one is not an integer from 1 to `LARGEST_FRAME`.
+    """
+    for name, size in (("width", width), ("height", height)):
+        if not isinstance(size, (int, np.integer)) or not 1 <= size <= LARGEST_FRAME:
+            raise ValueError(
+                f"`{name}` must be an integer from 1 to {LARGEST_FRAME} pixels, got {size!r}"
+            )
+
+
 class FrameRenderer:
     """Draws one family's bodies; makes its graphics context when the first frame is asked for."""
 
@@ -30,11 +47,9 @@ class FrameRenderer:
         """Stores the frame's size.
 
         Raises:
-            ValueError: if width or height is not positive.
+            ValueError: as `check_frame_size`.
         """
-        for name, size in (("width", width), ("height", height)):
-            if size < 1:
-                raise ValueError(f"`{name}` must be at least 1 pixel, got {size}")
+        check_frame_size(width, height)
         self._family = family
         self._width, self._height = width, height
         self._model: mujoco.MjModel | None = None
@@ -57,6 +72,9 @@ class FrameRenderer:
         return self._renderer.render()
 
     def _make(self, model: mujoco.MjModel) -> mujoco.Renderer:
+        buffer = model.vis.global_  # of visual models, which only renderers have
+        buffer.offwidth = max(buffer.offwidth, self._width)
+        buffer.offheight = max(buffer.offheight, self._height)
         try:
             return mujoco.Renderer(model, self._height, self._width)
         except Exception as error:

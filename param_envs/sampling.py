@@ -9,15 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from param_envs.context import Context
 from param_envs.family import Family
 
 ContextSampler = Callable[[np.random.Generator], Mapping[str, float]]
-"""Draws a context; every draw comes from the generator it is given, the environment's own."""
+"""Draws the context, or some of its features: the others stay as the environment was made.
+
+Every draw comes from the generator that it is given, the environment's own.
+"""
 
 
 class UniformSampler:
-    """Uniform over the ranges of some features; the others keep fixed values."""
+    """Uniform over the ranges of some features; others can be fixed, or are the environment's."""
 
     def __init__(
         self, family: Family, features: Sequence[str] | None = None, **fixed: float
@@ -28,7 +30,6 @@ class UniformSampler:
             ValueError: for an unknown feature, a fixed value out of range, or a feature that is
                 both varied and fixed.
         """
-        self._family = family
         names = [f.name for f in family.selected(features)]
         self._varied = [f for f in family.features if f.name in names and f.name not in fixed]
         both = sorted(set(fixed) & set(features or ()))
@@ -36,19 +37,22 @@ class UniformSampler:
             raise ValueError(f"features {both} cannot be both varied and fixed")
         self._fixed = {name: family.context(**fixed)[name] for name in fixed}
 
-    def __call__(self, rng: np.random.Generator) -> Context:
-        """Draws one context; 0 is skipped where the feature excludes it."""
+    def __call__(self, rng: np.random.Generator) -> dict[str, float]:
+        """Draws the varied features, beside the fixed; 0 is skipped where a feature excludes it."""
         drawn = dict(self._fixed)
         for feature in self._varied:
             value = float(rng.uniform(feature.low, feature.high))
             while feature.encoding == "signed" and value == 0.0:
                 value = float(rng.uniform(feature.low, feature.high))
             drawn[feature.name] = value
-        return self._family.context(**drawn)
+        return drawn
 
 
 class ListSampler:
-    """Uniform over a list of contexts, such as the training contexts of a suite."""
+    """Uniform over a list of contexts, such as the training contexts of a suite.
+
+    What one of them does not name is as the environment was made.
+    """
 
     def __init__(self, contexts: Sequence[Mapping[str, float]]) -> None:
         """Stores the contexts.

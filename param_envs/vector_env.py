@@ -25,7 +25,7 @@ from param_envs.family import Array, Family
 from param_envs.rendering import FrameRenderer, check_render_mode
 from param_envs.sampling import ContextSampler
 from param_envs.simulation import Simulation, checked_actions
-from param_envs.slots import reset_mask, slot_changes, slot_contexts, slot_seeds
+from param_envs.slots import at_least_1, reset_mask, slot_changes, slot_contexts, slot_seeds
 
 REASON_DTYPE = "<U10"
 
@@ -74,8 +74,7 @@ class ParamVectorEnv(VectorEnv[Array, NDArray[np.float32], NDArray[Any]]):
         Raises:
             ValueError: for an unknown feature, mode or value out of range, or a wrong length.
         """
-        if num_envs < 1:
-            raise ValueError(f"`num_envs` must be at least 1, got {num_envs}")
+        at_least_1("num_envs", num_envs)
         self.family = family
         self.num_envs = num_envs
         self.render_mode = check_render_mode(render_mode)
@@ -85,21 +84,26 @@ class ParamVectorEnv(VectorEnv[Array, NDArray[np.float32], NDArray[Any]]):
             "render_fps": render_fps(family),
             "autoreset_mode": self.autoreset_mode,
         }
-        self.max_episode_steps = max_episode_steps or family.max_episode_steps
-        if self.max_episode_steps < 1:
-            raise ValueError(f"`max_episode_steps` must be at least 1, got {max_episode_steps}")
+        self.max_episode_steps = at_least_1(
+            "max_episode_steps",
+            family.max_episode_steps if max_episode_steps is None else max_episode_steps,
+        )
         self.single_observation_space = observation_space(family)
         self.single_action_space = action_space(family)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._sampler = sampler
+        self._made_for = slot_contexts(family, num_envs, contexts, features)
         self._simulation = Simulation(
             family,
-            slot_contexts(family, num_envs, contexts, features),
-            reward=reward or family.reward_modes[0],
+            self._made_for,
+            reward=family.reward_modes[0] if reward is None else reward,
             n_threads=n_threads,
         )
-        self._rngs = [np.random.default_rng() for _ in range(num_envs)]
+        seeded = [gym.utils.seeding.np_random(None) for _ in range(num_envs)]
+        self._rngs = [rng for rng, _ in seeded]
+        self._seeds = [seed for _, seed in seeded]
+        self._was_reset = False
         self._clock = 0
         self._deadlines = np.full(num_envs, self.max_episode_steps)
         self._next_deadline = self.max_episode_steps
@@ -130,6 +134,13 @@ class ParamVectorEnv(VectorEnv[Array, NDArray[np.float32], NDArray[Any]]):
         """The generator of every slot."""
         return tuple(self._rngs)
 
+    @property
+    def np_random_seed(  # type: ignore[override]
+        self,
+    ) -> tuple[int, ...]:
+        """The seed that every slot's generator began with."""
+        return tuple(self._seeds)
+
     def reset(
         self,
         *,
@@ -144,15 +155,19 @@ class ParamVectorEnv(VectorEnv[Array, NDArray[np.float32], NDArray[Any]]):
                 of mappings, one a slot; `reset_mask` is a boolean array (num_envs,).
 
         Raises:
+            ResetNeeded: for a part of the slots, before all were reset.
             ValueError: for unknown options or features, values out of range, wrong lengths.
         """
         checked = check_options(options, "reset_mask")
         mask = reset_mask(checked.get("reset_mask"), self.num_envs)
+        if not self._was_reset and not mask.all():
+            raise gym.error.ResetNeeded("all slots must be reset first, then some of them can be")
         for i, slot_seed in enumerate(slot_seeds(seed, self.num_envs)):
             if mask[i] and slot_seed is not None:
-                self._rngs[i], _ = gym.utils.seeding.np_random(slot_seed)
+                self._rngs[i], self._seeds[i] = gym.utils.seeding.np_random(slot_seed)
         changes = slot_changes(checked.get("context"), self.num_envs)
         self._restart(np.flatnonzero(mask), changes)
+        self._was_reset = True
         return self._simulation.observation(), self._info(self._simulation.resting_outcome())
 
     def step(
@@ -161,9 +176,12 @@ class ParamVectorEnv(VectorEnv[Array, NDArray[np.float32], NDArray[Any]]):
         """One control step of every slot.
 
         Raises:
+            ResetNeeded: before the first `reset`.
             ValueError: if the actions are not finite with shape (num_envs, action_size), or if
                 auto-reset is off and an ended slot was not reset.
         """
+        if not self._was_reset:
+            raise gym.error.ResetNeeded("`reset` must be called before `step`")
         checked = checked_actions(actions, (self.num_envs, self.family.action_size))
         waiting = self._ended
         resting = np.count_nonzero(waiting) > 0
@@ -217,6 +235,7 @@ class ParamVectorEnv(VectorEnv[Array, NDArray[np.float32], NDArray[Any]]):
             next_context(
                 self.family,
                 self._simulation.contexts[i],
+                self._made_for[i],
                 self._sampler,
                 self._rngs[i],
                 {"context": changes[i]} if changes is not None else {},
@@ -252,10 +271,12 @@ class ParamVectorEnv(VectorEnv[Array, NDArray[np.float32], NDArray[Any]]):
 
 
 def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
+    if isinstance(mode, str) and mode in AutoresetMode.__members__:
+        return AutoresetMode[mode]
     try:
         return AutoresetMode(mode)
     except ValueError:
-        allowed = [m.value for m in AutoresetMode]
+        allowed = [*AutoresetMode.__members__, *(m.value for m in AutoresetMode)]
         raise ValueError(f"`autoreset_mode` must be one of {allowed}, got {mode!r}") from None
 
 

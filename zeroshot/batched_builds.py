@@ -12,8 +12,9 @@ from experts.batched_build import Batch, Batching, build_batched, check_batched,
 from experts.batched_estimates import estimate_batches, measured_batch_speed
 from experts.build import plan
 from experts.recipes import Recipe, recipe_for
+from zeroshot.context_words import grid_contexts
 from zeroshot.estimates import clock
-from zeroshot.expert_builds import build_progress, contexts_of
+from zeroshot.expert_builds import build_progress
 from zeroshot.suites import Suite
 
 
@@ -44,7 +45,7 @@ def build_experts_batched(
     """
     chosen = recipe_for(recipe, suite.env_id)
     check_batched(chosen)
-    contexts = contexts_of(suite, only) or suite.contexts
+    contexts = grid_contexts(suite, only) or suite.contexts
     console = Console()
     if estimate:
         jobs = plan(suite.family, contexts, directory=out, seed=seed)

@@ -180,8 +180,8 @@ class Film:
     Attributes:
         suite: Name of the suite to learn from, see `zeroshot suites`.
         out: The film, .mp4 or .gif.
-        context: The context, as feature=value words: speed=3.3 torso=0.5; others keep their
-            defaults. Its own expert, if there is one, is left out of the data.
+        context: The context, as feature=value words: speed=3.3 torso=0.5; others are as
+            in the suite. Its own expert, if there is one, is left out of the data.
         method: Registered name or import path of the method.
         seed: Seeds the fit and the start of the episode.
         steps: Longest film, in control steps.
@@ -204,12 +204,13 @@ class Film:
         """Fits the method, generates the policy and films it."""
         from experts import zoo_path
         from experts.collections import find_collection
-        from zeroshot.film import check_film, film, generate, parse_context
+        from zeroshot.context_words import suite_context
+        from zeroshot.film import check_film, film, generate
         from zeroshot.methods import make_method
         from zeroshot.run import experts_of
 
         suite = suite_of(self.suite)
-        context = parse_context(suite.family, self.context)
+        context = suite_context(suite, self.context)
         size = (self.width, self.height)
         check_film(self.out, size=size, n_steps=self.steps)
         if self.seed < 0:

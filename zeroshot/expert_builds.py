@@ -21,8 +21,8 @@ from experts.rebuild import CANDIDATES, interrupted_round
 from experts.recipes import Recipe
 from experts.store import expert_name
 from param_envs import Context
+from zeroshot.context_words import grid_contexts
 from zeroshot.estimates import print_build_estimate
-from zeroshot.film import parse_context
 from zeroshot.leaderboard import print_table
 from zeroshot.run import experts_of
 from zeroshot.suites import Suite
@@ -87,8 +87,8 @@ def build_experts(
     if (anchors or anchor_zoo or along) and not chain:
         raise ValueError("`anchors`, `anchor_zoo` and `along` must come with --chain")
     chosen = _recipe(suite, recipe, warm_steps)
-    given = contexts_of(suite, anchors)
-    contexts = contexts_of(suite, only) or suite.contexts
+    given = grid_contexts(suite, anchors)
+    contexts = grid_contexts(suite, only) or suite.contexts
     roots = (given or default_anchors(suite)) if chain else ()
     console = Console()
     if estimate:
@@ -129,26 +129,6 @@ def build_experts(
         )
     console.print(f"experts of {suite.name}: {out}", highlight=False, soft_wrap=True)
     return 0
-
-
-def contexts_of(suite: Suite, chosen: Sequence[str]) -> tuple[Context, ...]:
-    """Contexts of a suite from feature=value words; what does not vary need not be said.
-
-    Raises:
-        ValueError: for an unknown feature, a bad number, or a context that the suite lacks.
-    """
-    fixed = {name: values[0] for name, values in suite.grid.items() if len(values) == 1}
-    contexts = []
-    for words in chosen:
-        given = parse_context(suite.family, words.split(","))
-        said = {word.partition("=")[0] for word in words.split(",")}
-        context = suite.family.context(
-            **{**given, **{name: v for name, v in fixed.items() if name not in said}}
-        )
-        if context not in suite.contexts:
-            raise ValueError(f"{words!r} is not a context of {suite.name}")
-        contexts.append(context)
-    return tuple(contexts)
 
 
 def _recipe(suite: Suite, name: str, warm_steps: int | None) -> Recipe:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from experts import Experts
 from param_envs import Context, Family, ParamEnv
 from param_envs.env import render_fps
+from param_envs.rendering import check_frame_size
 from zeroshot.bench import rollouts_of
 from zeroshot.methods import make_method
 from zeroshot.protocol import Policies, Progress
@@ -161,32 +162,14 @@ def check_film(path: Path, *, size: tuple[int, int], n_steps: int) -> None:
     """Checks what a film is asked to be, before anything is fitted for it.
 
     Raises:
-        ValueError: for another suffix, an odd size of an mp4, or a number below 1.
+        ValueError: for another suffix, an odd size of an mp4 or one that no frame can have, or no
+            steps.
     """
     if path.suffix not in SUFFIXES:
         raise ValueError(f"`out` must end in {' or '.join(SUFFIXES)}, got {str(path)!r}")
-    for name, value in (("width", size[0]), ("height", size[1]), ("n_steps", n_steps)):
-        if value < 1:
-            raise ValueError(f"`{name}` must be at least 1, got {value}")
-        if path.suffix == ".mp4" and name != "n_steps" and value % 2:
+    check_frame_size(*size)
+    if n_steps < 1:
+        raise ValueError(f"`n_steps` must be at least 1, got {n_steps}")
+    for name, value in (("width", size[0]), ("height", size[1])):
+        if path.suffix == ".mp4" and value % 2:
             raise ValueError(f"`{name}` must be even for an mp4, got {value}")
-
-
-def parse_context(family: Family, words: tuple[str, ...] | list[str]) -> Context:
-    """A context from words such as `speed=3.3`; features that are not named keep their defaults.
-
-    Raises:
-        ValueError: for a word that is no assignment, an unknown feature, or a value out of range.
-    """
-    values: dict[str, float] = {}
-    for word in words:
-        name, equals, text = word.partition("=")
-        if not equals or not name or name in values:
-            raise ValueError(f"`context` must be feature=value once a feature, got {word!r}")
-        known: Mapping[str, Any] = {f.name: f for f in family.features}
-        try:
-            values[name] = float(text)
-        except ValueError:
-            allowed = known[name].allowed if name in known else "of the family"
-            raise ValueError(f"`{name}` must be a number {allowed}, got {text!r}") from None
-    return family.context(**values)

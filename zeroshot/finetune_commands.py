@@ -74,7 +74,7 @@ class FineTune(EngineOptions):
 
     def __call__(self) -> int:
         """Runs what is not done yet, and prints a table; of what is finished, if interrupted."""
-        from zeroshot.expert_builds import contexts_of
+        from zeroshot.context_words import grid_contexts
         from zeroshot.finetune import Comparison, fine_tune_suite
         from zeroshot.finetune_figures import write_finetuning_figure
         from zeroshot.finetune_results import read_records, summarise
@@ -89,7 +89,7 @@ class FineTune(EngineOptions):
         comparison = Comparison(
             suite=suite,
             starts=self._starts(),
-            contexts=contexts_of(suite, self.contexts),
+            contexts=grid_contexts(suite, self.contexts),
             n_steps=self.steps,
             seeds=self.seeds,
             every=self.every,

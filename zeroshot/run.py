@@ -27,7 +27,7 @@ from zeroshot.frozen import split_of
 from zeroshot.methods import config_of
 from zeroshot.progress import Reporter, Silent
 from zeroshot.protocol import Method
-from zeroshot.references import reference_names
+from zeroshot.references import EXPERT, REFERENCES, reference_names
 from zeroshot.results import (
     SETTINGS,
     SUMMARY,
@@ -214,6 +214,9 @@ def _methods(
     if len(set(names)) != len(names):
         raise ValueError(f"`methods` must be distinct, got {names}")
     own = methods if isinstance(methods, Mapping) else {}
+    taken = sorted({EXPERT, *REFERENCES, FROM_SCRATCH} & set(names))
+    if taken:
+        raise ValueError(f"`methods` must not be named like references, got {taken}")
     for name in names:
         method_named(name, own)  # an unknown name must not surface after an hour
     return names, own

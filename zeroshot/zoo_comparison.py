@@ -16,6 +16,7 @@ from experts import Experts, load_experts, play
 from param_envs import Context
 from zeroshot.estimates import say
 from zeroshot.leaderboard import print_table
+from zeroshot.statistics import ratio
 
 STARTS = 4_000_003
 """Added to the seed of the starts: no training, selection or evaluation of an expert has them."""
@@ -43,14 +44,14 @@ class ZooComparison:
 
     @property
     def return_ratio(self) -> float:
-        """Mean return of the second zoo over the first one's; says nothing of negative returns."""
-        first, second = self.returns.mean(axis=1)
-        return float(second / first)
+        """Mean return of the second zoo over the first one's, as `statistics.ratio` has it."""
+        return ratio(self.returns[1], self.returns[0])
 
     @property
     def smallest_ratio(self) -> float:
         """The return ratio of the context that has the smallest."""
-        return float((self.returns[1] / self.returns[0]).min())
+        first, second = self.returns
+        return float((1.0 + (second - first) / np.abs(first)).min())
 
     @property
     def speedup(self) -> float:

@@ -15,3 +15,9 @@ zeroshot experts build walker-speed-torso-reach --chain --anchors speed=2,torso=
     speed=4,torso=0.35 speed=4,torso=0.4 speed=4,torso=0.45 speed=4,torso=0.5 speed=3,torso=0.5 \
     --out zoo/long
 # what has the higher return in zoo/backwards or zoo/long, by its manifest, replaces the first
+# the weakest trained on, each from itself; better ones replace
+weak="speed=-1,torso=0.35 speed=-1,torso=0.4 speed=-1,torso=0.45 speed=-1,torso=0.5 speed=-2,torso=0.45 \
+    speed=-2,torso=0.5 speed=2,torso=0.5 speed=3,torso=0.45 speed=4,torso=0.4 speed=4,torso=0.45 \
+    speed=4,torso=0.5"
+zeroshot experts build walker-speed-torso-reach --chain --anchors $weak --only $weak --anchor-zoo \
+    zoo/walker-speed-torso-reach --warm-steps 400000 --out zoo/weak

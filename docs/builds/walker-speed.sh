@@ -6,3 +6,9 @@ zeroshot experts build walker-speed --chain --anchors speed=-1 speed=-2.5 speed=
     --anchor-zoo zoo/walker-anchors --warm-steps 200000 --out zoo/walker-speed
 zeroshot experts audit walker-speed --zoo zoo/walker-speed --repair --episodes 1 --confirm 20 \
     --seed 10 --rounds 1 --warm-steps 200000 --donors zoo/walker-speed-reach
+# from the reach expert of the same speed, which walks upright down to -2.5 m/s
+upright="speed=-3 speed=-2.75 speed=-2.5 speed=-2.25 speed=-2 speed=-1.75 speed=-1.5 speed=-1.25 speed=-1 speed=-0.75 \
+    speed=0.25 speed=2 speed=4.25"
+zeroshot experts build walker-speed --chain --anchors $upright --only $upright --anchor-zoo \
+    zoo/walker-speed-reach --warm-steps 200000 --out zoo/walker-upright
+# what has the higher return in zoo/walker-upright, by its manifest, replaces that of zoo/walker-speed

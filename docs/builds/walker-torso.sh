@@ -1,2 +1,10 @@
 zeroshot experts build walker-torso --chain --anchors speed=2,torso=0.3 --anchor-zoo zoo/walker-speed \
     --warm-steps 80000 --out zoo/walker-torso
+# from the reach expert of the same body, where the first build fell
+long="speed=2,torso=0.11 speed=2,torso=0.12 speed=2,torso=0.18 speed=2,torso=0.25 speed=2,torso=0.28 \
+    speed=2,torso=0.3 speed=2,torso=0.34 speed=2,torso=0.39 speed=2,torso=0.4 speed=2,torso=0.41 \
+    speed=2,torso=0.42 speed=2,torso=0.43 speed=2,torso=0.44 speed=2,torso=0.45 speed=2,torso=0.46 \
+    speed=2,torso=0.47 speed=2,torso=0.48 speed=2,torso=0.49 speed=2,torso=0.5"
+zeroshot experts build walker-torso --chain --anchors $long --only $long --anchor-zoo zoo/walker-torso-reach \
+    --warm-steps 150000 --out zoo/walker-long
+# what has the higher return in zoo/walker-long, by its manifest, replaces that of zoo/walker-torso

@@ -166,6 +166,12 @@ def test_a_parent_that_is_absent_or_damaged_fails_its_child_alone(tmp_path: Path
     assert load_experts(tmp_path / "zoo").contexts == (CONTEXTS[4],)
 
 
+def test_a_context_is_trained_once(tmp_path: Path) -> None:
+    jobs = [Job(context=context, seed=0, warm_from=None) for context in CONTEXTS[2:3] * 2]
+    with pytest.raises(ValueError, match=r"distinct contexts, twice there are \['speed=1_torso"):
+        run_jobs(jobs, FAMILY, reward="track", recipe=TINY, directory=tmp_path)
+
+
 def test_one_failure_leaves_the_others(tmp_path: Path) -> None:
     (tmp_path / "speed=2_torso=0.5.safetensors").mkdir()  # cannot be replaced by a file
     with pytest.raises(BuildError, match=r"1 of 2 experts failed: speed=2_torso=0\.5: "):

@@ -77,6 +77,20 @@ def test_counts_below_one_are_refused(name: str) -> None:
         play(expert.policy, expert.family, contexts, reward="track", n_episodes=0, seed=0)
 
 
+def test_actions_on_other_axes_are_refused() -> None:
+    class Transposed:
+        def act(self, observations: np.ndarray) -> np.ndarray:
+            return np.zeros((3, 2, 6), np.float32)
+
+    family = untrained({"speed": 2.0}).family
+    contexts = [family.context(speed=speed) for speed in (1, 2)]
+    message = (
+        r"`act` must return actions \(2, 3, 6\) for observations \(2, 3, 17\), got \(3, 2, 6\)"
+    )
+    with pytest.raises(ValueError, match=message):
+        play(Transposed(), family, contexts, reward="track", n_episodes=3, seed=0)
+
+
 def test_policies_with_memory_are_reset_and_told_of_every_step() -> None:
     """Every call's arguments, against a replay with the single environment."""
     expert = untrained({"speed": 2.0})

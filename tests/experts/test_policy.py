@@ -44,6 +44,9 @@ def test_stack_fills_in_absent_statistics() -> None:
     np.testing.assert_allclose(actions[0], actions[1], rtol=1e-6)
 
 
+ONE = ((np.ones((1, 3, 2)),), (np.ones((1, 2)),))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -51,6 +54,10 @@ def test_stack_fills_in_absent_statistics() -> None:
         (((np.ones((1, 2, 3)),), (np.ones((1, 2)),)), r"layer 0 must take \(1, 2\)"),
         (((np.full((1, 1, 1), np.nan),), (np.ones((1, 1)),)), "not finite"),
         (((np.ones((1, 1, 1)),), (np.ones((1, 1)),), "gelu"), "`activation` must be"),
+        ((*ONE, "tanh", np.zeros(5)), r"`mean` must have shape \(1, 3\) or \(1, 3\), got \(1, 5\)"),
+        ((*ONE, "tanh", np.zeros((7, 3))), "`mean` must have shape"),
+        ((*ONE, "tanh", np.full(3, np.nan)), "`mean` must be finite in every entry"),
+        ((*ONE, "tanh", None, np.zeros(3)), "`scale` must be finite and above 0 in every entry"),
     ],
 )
 def test_bad_networks_are_refused(arguments: tuple, message: str) -> None:

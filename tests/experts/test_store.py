@@ -3,6 +3,8 @@ import hashlib
 import json
 import os
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from safetensors.numpy import load_file
 
 import experts
 from experts import MLPPolicies, MLPs, load_expert, load_experts, save_expert, zoo_path
-from experts.store import NEXT_CHECKSUM, compact, shipped_experts
+from experts.store import NEXT, compact, shipped_experts
 from tests.experts.factories import untrained
 
 TWO, MINUS_ONE = "speed=2_torso=0.5", "speed=-1_torso=0.5"
@@ -93,12 +95,9 @@ def test_compact_rewrites_what_is_not_compact(folder: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == times
 
 
-@pytest.mark.parametrize("n_replaced", [0, 1, 2])
-def test_compact_can_be_killed_at_any_moment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_replaced: int
-) -> None:
-    expert = untrained({"speed": 2.0})
-    manifest = save_expert(expert, tmp_path, critic_dtype="float32")
+@contextmanager
+def killed_after(n_replaced: int) -> Iterator[None]:
+    """What is done in here ends, as by Ctrl-C, when so many files are in place."""
     replaced: list[str] = []
     true_replace = os.replace
 
@@ -108,16 +107,43 @@ def test_compact_can_be_killed_at_any_moment(
         replaced.append(str(target))
         true_replace(source, target)
 
-    monkeypatch.setattr(os, "replace", killed)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", killed)
+        yield
+
+
+@pytest.mark.parametrize("n_replaced", [0, 1, 2])
+def test_compact_can_be_killed_at_any_moment(tmp_path: Path, n_replaced: int) -> None:
+    expert = untrained({"speed": 2.0})
+    manifest = save_expert(expert, tmp_path, critic_dtype="float32")
+    with killed_after(n_replaced):
         compact(tmp_path)
-    monkeypatch.undo()
     again = load_expert(manifest)
     np.testing.assert_array_equal(again.policy.weights[0], expert.policy.weights[0])
-    assert NEXT_CHECKSUM not in again.record
+    assert NEXT not in again.record
     compact(tmp_path)
-    assert NEXT_CHECKSUM not in json.loads(manifest.read_text())
+    assert NEXT not in json.loads(manifest.read_text())
     assert load_expert(manifest).critic.weights[0].dtype == np.float32
+
+
+@pytest.mark.parametrize("n_replaced", [0, 1, 2])
+def test_a_kill_while_an_expert_is_replaced_leaves_one_of_the_two(
+    tmp_path: Path, n_replaced: int
+) -> None:
+    """With its own record."""
+    old, new = untrained({"speed": 2.0}), untrained({"speed": 2.0}, seed=1)
+    new = replace(new, record={**new.record, "recipe": "another"})
+    manifest = save_expert(old, tmp_path)
+    with killed_after(n_replaced):
+        save_expert(new, tmp_path)
+    again, expected = load_expert(manifest), new if n_replaced == 2 else old
+    np.testing.assert_array_equal(again.policy.weights[0], expected.policy.weights[0])
+    assert again.record.get("recipe") == expected.record.get("recipe")
+    save_expert(new, tmp_path)
+    again = load_expert(manifest)
+    np.testing.assert_array_equal(again.policy.weights[0], new.policy.weights[0])
+    assert NEXT not in json.loads(manifest.read_text())
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".safetensors"]
 
 
 def test_shipped_experts_are_found_by_checksum(

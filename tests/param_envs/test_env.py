@@ -159,20 +159,34 @@ def test_the_sampler_draws_at_every_reset_and_options_win() -> None:
     assert again == drawn
     asked = env.reset(options={"context": {"torso": 0.35}})[1]["context"]
     assert asked["torso"] == 0.35
+    assert env.reset(seed=0)[1]["context"] == drawn[0]
     listed = gym.make(CHEETAH, sampler=ListSampler([{"speed": 2.0}, {"speed": 3.0}]))
     assert {listed.reset(seed=i)[1]["context"]["speed"] for i in range(12)} == {2.0, 3.0}
+
+
+def test_what_a_sampler_does_not_draw_stays_as_the_environment_was_made() -> None:
+    sampler = ListSampler([{"torso": 0.4}, {"torso": 0.6, "speed": -2.0}])
+    env = gym.make(CHEETAH, speed=3.0, sampler=sampler)
+    drawn = [env.reset(seed=i)[1]["context"] for i in range(12)]
+    assert {(c["speed"], c["torso"]) for c in drawn} == {(3.0, 0.4), (-2.0, 0.6)}
+    uniform = gym.make(CHEETAH, speed=3.0, sampler=UniformSampler(family_of(CHEETAH), ["torso"]))
+    uniform.reset(seed=0, options={"context": {"speed": 5.0}})
+    assert uniform.unwrapped.context["speed"] == 5.0
+    assert uniform.reset()[1]["context"]["speed"] == 3.0
 
 
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
         ({"torso": 0.9}, r"`torso` must be in \[0.3, 0.7\] \(m\), got 0.9"),
+        ({"torso": 0.70000001}, r"\(m\), got 0.70000001"),
+        ({"speed": 10**400}, "`speed` must be a number in"),
         ({"speed": 0.0}, r"`speed` must be in \[-10, 10\] without 0"),
         ({"length": 0.2}, "unknown feature `length`"),
         ({"reward": "run"}, r"`reward` must be one of \['track', 'reach'\]"),
         ({"render_mode": "human"}, "`render_mode` must be None or 'rgb_array', got 'human'"),
-        ({"width": 0}, "`width` must be at least 1 pixel, got 0"),
-        ({"height": -1}, "`height` must be at least 1 pixel, got -1"),
+        ({"width": 0}, "`width` must be an integer from 1 to 4096 pixels, got 0"),
+        ({"height": -1}, "`height` must be an integer from 1 to 4096 pixels, got -1"),
     ],
 )
 def test_bad_arguments(kwargs, message) -> None:

@@ -51,6 +51,22 @@ def test_rendering_leaves_the_simulation_alone() -> None:
     seen.close()
 
 
+def test_frames_can_be_larger_than_the_models_own_buffer() -> None:
+    env = gym.make("ParamFinger-v0", render_mode="rgb_array", width=1280, height=720)
+    env.reset(seed=0)
+    frame = env.render()
+    assert frame.shape == (720, 1280, 3) and frame[:, 700:].std() > 0
+    env.close()
+
+
+def test_few_bodies_with_textures_are_kept() -> None:
+    """Each has 12 MB of them, and a sampler makes a new body every episode."""
+    family = family_of("ParamCheetah-v0")
+    models = [family.visual_model(family.context(torso=0.3 + 0.001 * i)) for i in range(20)]
+    assert family.visual_model(family.context(torso=0.319)) is models[-1]
+    assert family.visual_model(family.context(torso=0.3)) is not models[0]
+
+
 def test_record_video(tmp_path) -> None:
     env = gym.make(
         "ParamCheetah-v0", render_mode="rgb_array", max_episode_steps=8, width=64, height=64

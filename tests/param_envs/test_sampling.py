@@ -12,7 +12,7 @@ def test_uniform_draws_cover_the_ranges(env_id) -> None:
     family = family_of(env_id)
     sampler = UniformSampler(family)
     rng = np.random.default_rng(0)
-    drawn = family.raw([sampler(rng) for _ in range(400)])
+    drawn = family.raw([family.context(**sampler(rng)) for _ in range(400)])
     for feature, values in zip(family.features, drawn.T, strict=True):
         width = feature.high - feature.low
         assert feature.low <= values.min() < feature.low + 0.05 * width
@@ -32,6 +32,7 @@ def test_some_features_can_be_fixed() -> None:
     drawn = [sampler(rng) for _ in range(5)]
     assert {context["torso"] for context in drawn} == {0.4}
     assert len({context["speed"] for context in drawn}) == 5
+    assert set(UniformSampler(CHEETAH, ["speed"])(rng)) == {"speed"}
     only = UniformSampler(CHEETAH, torso=0.4)
     assert only(rng)["torso"] == 0.4
 

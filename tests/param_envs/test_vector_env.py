@@ -233,14 +233,22 @@ def test_one_diverged_slot_leaves_the_others_alone(env_id, mode) -> None:
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"num_envs": 0}, "`num_envs` must be at least 1, got 0"),
+        ({"num_envs": 0}, "`num_envs` must be an integer of at least 1, got 0"),
+        ({"num_envs": 2.5}, "`num_envs` must be an integer of at least 1, got 2.5"),
+        ({"num_envs": "4"}, "`num_envs` must be an integer of at least 1, got '4'"),
+        ({"torso": "long"}, "`torso` must be a number or an array of them, got 'long'"),
+        ({"contexts": {"torso": [0.3] * 3}}, "`contexts` must be a sequence of mappings from"),
+        ({"contexts": [1, 2, 3]}, "`contexts` must be a sequence of mappings from features"),
+        ({"max_episode_steps": 0}, "`max_episode_steps` must be an integer of at least 1, got 0"),
+        ({"max_episode_steps": 5.5}, "`max_episode_steps` must be an integer of at least 1"),
+        ({"reward": ""}, "`reward` must be one of"),
         ({"torso": [0.3, 0.4]}, r"`torso` must be a number or have shape \(3,\), got \(2,\)"),
         ({"torso": [0.3, 0.4, 0.9]}, "`torso` must be in"),
         ({"mass": 1.0}, "unknown feature `mass`"),
         ({"contexts": [{}]}, "`contexts` must hold 3 contexts, got 1"),
         ({"contexts": [{}] * 3, "torso": 0.4}, r"either `contexts` or features, .* \['torso'\]"),
-        ({"autoreset_mode": "Never"}, "`autoreset_mode` must be one of .*'SameStep'.*'Never'"),
-        ({"max_episode_steps": -1}, "`max_episode_steps` must be at least 1, got -1"),
+        ({"autoreset_mode": "Never"}, "must be one of .*'SAME_STEP'.*'SameStep'.*'Never'"),
+        ({"max_episode_steps": -1}, "`max_episode_steps` must be an integer of at least 1"),
         ({"reward": "run"}, "`reward` must be one of"),
         ({"render_mode": "human"}, "`render_mode` must be None or 'rgb_array'"),
     ],
@@ -261,6 +269,8 @@ def test_bad_arguments(kwargs, message) -> None:
         ({"options": {"context": {"torso": [0.3]}}}, r"`torso` must be a number or have shape"),
         ({"options": {"context": {"torso": 3}}}, "`torso` must be in"),
         ({"seed": [1, 2]}, "`seed` must hold 3 seeds, got 2"),
+        ({"seed": 1.5}, "`seed` must be an integer, or one a slot, got 1.5"),
+        ({"options": {"context": 5}}, "`context` must be a sequence of mappings from features"),
     ],
 )
 def test_bad_resets(kwargs, message) -> None:
@@ -268,6 +278,25 @@ def test_bad_resets(kwargs, message) -> None:
     env.reset(seed=0)
     with pytest.raises(ValueError, match=message):
         env.reset(**kwargs)
+
+
+def test_nothing_moves_before_the_first_reset() -> None:
+    env = ParamVectorEnv(CHEETAH, 2, autoreset_mode="SAME_STEP")
+    assert env.autoreset_mode is AutoresetMode.SAME_STEP
+    with pytest.raises(gym.error.ResetNeeded, match="`reset` must be called before `step`"):
+        env.step(np.zeros((2, 6), np.float32))
+    with pytest.raises(gym.error.ResetNeeded, match="all slots must be reset first"):
+        env.reset(options={"reset_mask": np.array([True, False])})
+    env.reset(seed=5)
+    assert env.np_random_seed == (5, 6)
+    env.step(np.zeros((2, 6), np.float32))
+
+
+def test_a_sampler_leaves_every_slot_what_it_does_not_draw() -> None:
+    sampler = UniformSampler(CHEETAH, ["torso"])
+    env = ParamVectorEnv(CHEETAH, 3, speed=[1.0, 2.0, 3.0], sampler=sampler)
+    context = env.reset(seed=0)[1]["context"]
+    assert context["speed"].tolist() == [1.0, 2.0, 3.0] and len(set(context["torso"])) == 3
 
 
 @pytest.mark.parametrize(

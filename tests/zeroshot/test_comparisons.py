@@ -165,6 +165,17 @@ def test_nothing_is_said_where_learning_pays_or_nothing_learned() -> None:
     assert compare([], {})["vs"] == {}
 
 
+def test_few_shot_intervals_hold_their_ratio_for_negative_returns() -> None:
+    after = {"protocol": "demonstrations", "split": "test", "shots": 1}
+    rows = rows_of("mine", same([[-90.0, -130.0], [-110.0, -115.0]]))
+    rows += rows_of("mine", same([[-101.0, -95.0], [-103.0, -99.0]]), **after)
+    for row in rows:
+        row["expert_return"] = -EXPERT
+    points = few_shot_curves(rows)["demonstrations"]["mine"]
+    assert [point["ratio"] for point in points] == pytest.approx([0.8875, 1.005])
+    assert all(point["ci"][0] < point["ratio"] < point["ci"][1] for point in points)
+
+
 def test_few_shot_curves_begin_with_the_zero_shot_rows() -> None:
     after = {"protocol": "demonstrations", "split": "test"}
     rows = ROWS + rows_of("mine", same([[100.0, 90.0], [90.0, 100.0]]), shots=5, **after)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from param_envs import Family, family_of
 from zeroshot.cli import main
-from zeroshot.film import film, generate, parse_context
+from zeroshot.film import film, generate
 from zeroshot.references import ConstantPolicies
 from zeroshot.run import experts_of
 from zeroshot.suites import SUITES, Suite
@@ -86,18 +86,3 @@ def test_the_filmed_contexts_own_expert_is_left_out(
     generate(suite, experts, "spy", suite.family.context(speed=2.5))
     assert seen[0] == suite.contexts[:2] + suite.contexts[3:]
     assert seen[1] == suite.contexts
-
-
-def test_contexts_from_words(cheetah: Family) -> None:
-    assert parse_context(cheetah, ["speed=-3.5"]) == cheetah.context(speed=-3.5)
-    assert parse_context(cheetah, ["torso=0.4", "speed=1e0"]) == cheetah.context(speed=1, torso=0.4)
-    for words, text in (
-        (["speed"], "must be feature=value once a feature, got 'speed'"),
-        (["speed=1", "speed=2"], "once a feature, got 'speed=2'"),
-        (["speed=nan"], r"`speed` must be in \[-10, 10\] without 0"),
-        (["speed="], "`speed` must be a number in"),
-        (["mass=1"], "unknown feature `mass`"),
-        (["mass=x"], "`mass` must be a number of the family"),
-    ):
-        with pytest.raises(ValueError, match=text):
-            parse_context(cheetah, words)

@@ -50,6 +50,16 @@ def test_ratios_and_paired_differences_by_hand() -> None:
         paired_difference(MINE, rows_of({(5, 1.0): [1.0]}))
 
 
+def test_more_is_better_for_negative_returns_too() -> None:
+    """-33 and -45 where experts have -30: ratios of 0.9 and 0.5, the first ahead by 0.4."""
+    mine = [{**row, "return": -33.0, "expert_return": -30.0} for row in MINE]
+    yours = [{**row, "return": -45.0, "expert_return": -30.0} for row in MINE]
+    assert ratio_interval(mine) == pytest.approx((0.9, 0.9, 0.9))
+    assert ratio_interval(yours) == pytest.approx((0.5, 0.5, 0.5))
+    assert paired_difference(mine, yours) == pytest.approx((0.4, 0.4, 0.4))
+    np.testing.assert_array_equal(profile(mine, np.array([0.5, 0.9 - 1e-9, 0.95])), [1, 1, 0])
+
+
 def test_profiles_and_matrices_by_hand() -> None:
     shares = np.array([0.0, 0.5, 0.51, 0.8, 0.81])
     np.testing.assert_allclose(profile(MINE, shares), [1, 1, 1 / 3, 1 / 3, 0])

@@ -191,6 +191,7 @@ def test_results_of_another_config_are_not_mixed(
     [
         ({"methods": ["a:b", "a:b"]}, "`methods` must be distinct"),
         ({"methods": ["nope"]}, "unknown method 'nope'"),
+        ({"methods": ["nearest"]}, r"`methods` must not be named like references, got \['nearest'"),
         ({"seeds": 0}, "`seeds` must be a number of at least 1 or distinct seeds, got 0"),
         ({"seeds": [1, 1]}, "`seeds` must be"),
         ({"suite": "nope"}, "unknown suite 'nope'"),

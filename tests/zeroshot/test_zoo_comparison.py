@@ -7,7 +7,7 @@ import pytest
 from experts import load_expert, play, save_expert
 from zeroshot.cli import main
 from zeroshot.suites import Suite
-from zeroshot.zoo_comparison import STARTS, compare_zoos
+from zeroshot.zoo_comparison import STARTS, ZooComparison, compare_zoos
 
 SETTINGS = {"n_episodes": 2, "n_steps": 12}
 
@@ -57,6 +57,17 @@ def test_a_comparison_is_of_the_contexts_that_both_have(
     assert found.return_ratio == pytest.approx(found.returns[1].sum() / found.returns[0].sum())
     ratios = found.returns[1] / found.returns[0]
     assert found.smallest_ratio == pytest.approx(ratios.min())
+
+
+def test_a_lower_negative_return_is_a_smaller_ratio() -> None:
+    found = ZooComparison(
+        contexts=(),
+        returns=np.array([[-30.0, -10.0], [-45.0, -10.0]]),
+        seconds=np.ones(2),
+        steps=np.ones(2, np.int64),
+        warm_started=np.zeros(2, np.int64),
+    )
+    assert found.return_ratio == pytest.approx(1 - 15 / 40) and found.smallest_ratio == 0.5
 
 
 def test_a_zoo_equals_itself_and_other_starts_differ(independent: Path) -> None:

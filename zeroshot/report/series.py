@@ -53,7 +53,7 @@ def cell_means(rows: Sequence[Row]) -> dict[Cell, tuple[float, float]]:
 
 
 def ratio_interval(rows: Sequence[Row]) -> tuple[float, float, float]:
-    """Mean return over the experts' mean return, and its 95 % interval.
+    """Ratio to the experts, as `statistics.ratio`, and its 95 % interval.
 
     The interval is a bootstrap over the contexts of each split.
 
@@ -62,7 +62,8 @@ def ratio_interval(rows: Sequence[Row]) -> tuple[float, float, float]:
     """
     cells = cell_means(rows)
     returns, experts = _by_seed(cells, sorted(cells))
-    return _mean_share(returns, experts)
+    mean, low, high = _mean_share(returns - experts, experts)
+    return 1.0 + mean, 1.0 + low, 1.0 + high
 
 
 def paired_difference(one: Sequence[Row], other: Sequence[Row]) -> tuple[float, float, float]:
@@ -92,7 +93,8 @@ def profile(rows: Sequence[Row], shares: Array) -> Array:
     Returns:
         Fractions (n_shares,).
     """
-    reached = np.array([own / expert for own, expert in cell_means(rows).values()])
+    own, expert = np.array(list(cell_means(rows).values())).T
+    reached = 1.0 + (own - expert) / np.abs(expert)
     return np.asarray((reached[None] >= shares[:, None]).mean(axis=1), dtype=np.float64)
 
 
@@ -116,13 +118,18 @@ def _by_seed(cells: dict[Cell, tuple[float, float]], order: Sequence[Cell]) -> t
 
 
 def _mean_share(values: Array, experts: Array) -> tuple[float, float, float]:
-    """Mean of `values` over mean of `experts`, both (n_contexts, n_seeds), with its interval."""
+    """Mean of `values` over the size of that of `experts`, with its interval.
+
+    Args:
+        values: differences of returns (n_contexts, n_seeds).
+        experts: returns there, of either sign.
+    """
     indices = np.arange(values.size, dtype=float).reshape(values.shape)
     flat, below = values.ravel(), experts.ravel()
 
     def share(ids: Array) -> Array:
         chosen = ids.astype(int)
-        return np.asarray(flat[chosen].mean(axis=-1) / below[chosen].mean(axis=-1))
+        return np.asarray(flat[chosen].mean(axis=-1) / np.abs(below[chosen].mean(axis=-1)))
 
     low, high = stratified_bootstrap(indices, share, np.random.default_rng(0))
-    return float(flat.mean() / below.mean()), low, high
+    return float(flat.mean() / abs(below.mean())), low, high

@@ -247,10 +247,11 @@ def _borrow_transfer(folder: Path, out: Path, suite: Suite, experts: Experts) ->
 
 
 def _film(work: PlannedFilm, out: Path) -> None:
-    from zeroshot.film import film, generate, parse_context
+    from zeroshot.context_words import suite_context
+    from zeroshot.film import film, generate
 
     suite = suite_of(work.suite)
-    context = parse_context(suite.family, work.context)
+    context = suite_context(suite, work.context)
     many = find_collection(zoo_path(suite.zoo))
     policies = generate(suite, experts_of(suite), work.method, context, collection=many)
     film(suite.family, policies, context, film_path(work, out), reward=suite.reward)

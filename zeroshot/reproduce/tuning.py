@@ -29,13 +29,13 @@ def comparison_of(work: PlannedFineTuning) -> Comparison:
     Raises:
         ValueError: for an unknown start, or a context that is not held out.
     """
-    from zeroshot.expert_builds import contexts_of
+    from zeroshot.context_words import grid_contexts
 
     suite = suite_of(work.suite)
     return Comparison(
         suite=suite,
         starts=work.starts,
-        contexts=contexts_of(suite, work.contexts),
+        contexts=grid_contexts(suite, work.contexts),
         n_steps=work.n_steps,
         seeds=work.seeds,
         every=work.every,

@@ -1,0 +1,13 @@
+# zoo/cross has the experts of zoo/walker-speed-torso-reach at 3 and 4 m/s, those of zoo/walker-torso on
+# the grid, and that of zoo/walker-speed at 1 m/s
+for torso in 0.{1,15,2,25,3,35,4,45,5}; do
+    for speed in -4 -3 -2 -1; do backwards="$backwards speed=$speed,torso=$torso"; done
+    for speed in 2 3 4; do forwards="$forwards speed=$speed,torso=$torso"; done
+    slow="$slow speed=1,torso=$torso"
+done
+zeroshot experts build walker-speed-torso --chain --along torso --warm-steps 120000 \
+    --anchors speed=1,torso=0.3 $forwards --only $slow $forwards --anchor-zoo zoo/cross \
+    --out zoo/walker-speed-torso
+zeroshot experts build walker-speed-torso --chain --along torso --warm-steps 120000 \
+    --anchors $backwards --only $backwards --anchor-zoo zoo/walker-speed-torso-reach \
+    --out zoo/walker-speed-torso
