@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -48,6 +48,7 @@ def fine_tune(
     every: int = 5_000,
     n_episodes: int = 10,
     evaluation_seed: int = 0,
+    evaluation_starts: Sequence[int] | None = None,
     episode_steps: int | None = None,
     on_steps: Callable[[int], None] | None = None,
 ) -> Curve:
@@ -65,6 +66,7 @@ def fine_tune(
             any case.
         n_episodes: of an evaluation.
         evaluation_seed: decides the starts of all evaluations.
+        evaluation_starts: seeds of the starts instead, (n_episodes,).
         episode_steps: longest episode, the family's own by default.
         on_steps: told after every step how many there were. An exception that it raises ends the
             training.
@@ -89,6 +91,7 @@ def fine_tune(
             reward=reward,
             n_episodes=n_episodes,
             seed=evaluation_seed,
+            starts=evaluation_starts,
             n_steps=episode_steps,
             n_threads=1,
         )

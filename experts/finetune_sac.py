@@ -105,6 +105,17 @@ class FineTuneConfig:
             require(name, getattr(self, name), getattr(self, name) in allowed, f"one of {allowed}")
 
     @classmethod
+    def named(cls, preset: str, **changes: Any) -> Self:
+        """The preset `default` or `paper`, with what of `changes` is not None.
+
+        Raises:
+            ValueError: for another name, or a number that makes no sense.
+        """
+        require("preset", preset, preset in ("default", "paper"), "'default' or 'paper'")
+        given = {name: value for name, value in changes.items() if value is not None}
+        return replace(cls.paper() if preset == "paper" else cls(), **given)
+
+    @classmethod
     def paper(cls) -> Self:
         """As the paper has it: equation 6 everywhere, no warm-up, CleanRL's SAC around it.
 

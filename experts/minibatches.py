@@ -87,7 +87,7 @@ class Minibatches:
         self.value_scale = float(values.std(dtype=np.float64)) if scaled else 1.0
         if self.value_scale < MIN_SCALE:
             self.value_scale = 1.0
-        discounts = data.discount * _continues(mask)
+        discounts = data.discount * _continues(mask, data.terminated)
         rewards = data.rewards - self.value_mean * (1.0 - discounts)
         self._tables = {
             "observations": self._normalised(data.observations),
@@ -187,9 +187,10 @@ def _rows(array: NDArray[np.floating]) -> Tensor:
     )
 
 
-def _continues(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(C, E, T): false at the last step of an episode that ended before the data does."""
-    return np.concatenate([mask[:, :, 1:], np.ones_like(mask[:, :, :1])], axis=2)
+def _continues(mask: NDArray[np.bool_], terminated: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(C, E, T): false at the last step of an episode that terminated."""
+    following = np.concatenate([mask[:, :, 1:], np.zeros_like(mask[:, :, :1])], axis=2)
+    return following | ~terminated[:, :, None]
 
 
 def _observation_statistics(

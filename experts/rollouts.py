@@ -98,7 +98,7 @@ def collect(
     noise: Sequence[float] = DEFAULT_NOISE,
     seed: int,
     n_steps: int | None = None,
-    value: str = "monte-carlo",
+    value: str | None = "monte-carlo",
     behaviour: MLPPolicies | None = None,
     n_threads: int = 0,
 ) -> Rollouts:
@@ -114,7 +114,7 @@ def collect(
             and SAC, V(s) of PPO. `monte-carlo` is the discounted return of the recorded episode,
             plus the critic's value after its end unless the episode failed there. In noisy
             episodes that is the noisy behaviour's. Experts without critics play on after the end,
-            until what follows counts less than `NEGLIGIBLE`.
+            until what follows counts less than `NEGLIGIBLE`. None leaves q* out: zeros.
         behaviour: C policies that act instead of the experts, which only label what these do; then
             no episode is the expert's own, and `noise` has to say so by being above 0 everywhere.
         n_threads: threads to step on, 0 for all cores.
@@ -126,8 +126,8 @@ def collect(
     """
     family, n_contexts, n_episodes = experts.family, len(experts), len(noise)
     names = tuple(feature.name for feature in family.selected(features))
-    if value not in ("critic", "monte-carlo"):
-        raise ValueError(f"`value` must be 'critic' or 'monte-carlo', got {value!r}")
+    if value not in ("critic", "monte-carlo", None):
+        raise ValueError(f"`value` must be 'critic', 'monte-carlo' or None, got {value!r}")
     if n_episodes < 1 or min(noise, default=0.0) < 0.0:
         raise ValueError(f"`noise` must be one number >= 0 an episode, got {list(noise)}")
     if behaviour is not None and min(noise) == 0.0:
@@ -139,7 +139,8 @@ def collect(
     n_recorded = family.max_episode_steps if n_steps is None else n_steps
     if n_recorded < 1:
         raise ValueError(f"`n_steps` must be at least 1, got {n_steps}")
-    n_more = 0 if critics else math.ceil(math.log(NEGLIGIBLE) / math.log(discount))
+    plays_on = critics is None and value is not None
+    n_more = math.ceil(math.log(NEGLIGIBLE) / math.log(discount)) if plays_on else 0
     env = episodes_env(
         family,
         experts.contexts,
@@ -177,17 +178,19 @@ def collect(
         running &= ~(terminated | truncated).reshape(running.shape)
         if not running.any():
             break
-    if critics is None:
+    if plays_on:
         tails = _played_on(env, experts.policies, observation, ~failed, n_more, discount)
     env.close()
     for array in (*arrays.values(), rewards):
         array[~mask] = 0.0
-    if critics is not None:
+    if critics is not None and value is not None:
         last = (mask.sum(axis=2) - 1)[:, :, None, None]
         ends = np.take_along_axis(arrays["next_observations"], last, axis=2)
         then = experts.policies.act(ends[:, :, 0])[:, :, None]
         tails = np.where(failed, 0.0, critics.values(ends, then)[:, :, 0])
-    if critics is not None and value == "critic":
+    if value is None:
+        values = np.zeros_like(rewards)
+    elif critics is not None and value == "critic":
         values = np.where(mask, critics.values(arrays["observations"], arrays["labels"]), 0.0)
     else:
         values = discounted_returns(rewards, mask, tails, discount)

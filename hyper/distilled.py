@@ -251,6 +251,6 @@ def _played(fitted: FittedHyperDistil, data: Rollouts, experts: Experts, seed: i
         noise=fitted.config.noise,
         seed=AGGREGATION_SEED + seed,
         n_steps=data.mask.shape[2],
-        value="critic",
+        value=None,
         behaviour=fitted.policies(data.contexts),
     )

@@ -137,7 +137,9 @@ def train_generator(
         codec.size, n_inputs, widths=config.discriminator_widths, generator=draws
     ).to(device)
     decoder, encoder = _halves(codec if config.joint_autoencoder else None)
-    improve = _Descent([*network.parameters(), *decoder], config)
+    improve = _Descent(
+        [*network.parameters(), *decoder], config, steps_an_update=config.generator_steps
+    )
     judging = _Descent([*judge.parameters(), *encoder], config)
     ground = _Descent([*network.parameters(), *judge.parameters()], config)
     adversarial = config.adversarial_weight > 0
@@ -190,6 +192,7 @@ class _Descent:
         *,
         learning_rate: float | None = None,
         updates: int | None = None,
+        steps_an_update: int = 1,
     ) -> None:
         self._optimiser = torch.optim.Adam(
             list(parameters),
@@ -198,7 +201,7 @@ class _Descent:
             weight_decay=config.weight_decay,
             fused=True,
         )
-        total = updates or config.updates
+        total = (updates or config.updates) * steps_an_update
         falls = config.schedule == "cosine" or updates is not None
         self._rates = torch.optim.lr_scheduler.LambdaLR(
             self._optimiser,

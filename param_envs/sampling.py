@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from param_envs.context import Feature
 from param_envs.family import Family
 
 ContextSampler = Callable[[np.random.Generator], Mapping[str, float]]
@@ -22,16 +23,29 @@ class UniformSampler:
     """Uniform over the ranges of some features; others can be fixed, or are the environment's."""
 
     def __init__(
-        self, family: Family, features: Sequence[str] | None = None, **fixed: float
+        self,
+        family: Family,
+        features: Sequence[str] | Mapping[str, tuple[float, float]] | None = None,
+        **fixed: float,
     ) -> None:
-        """Prepares to vary `features` (all by default) of `family`.
+        """Prepares to vary `features` of `family`.
+
+        Args:
+            family: the family.
+            features: their names, all by default; or their ranges by name, `{"speed": (1, 3)}`.
+            **fixed: values of others.
 
         Raises:
-            ValueError: for an unknown feature, a fixed value out of range, or a feature that is
-                both varied and fixed.
+            ValueError: for an unknown feature, a fixed value or an end of a range that is not
+                allowed, a range without a width, or a feature that is both varied and fixed.
         """
         names = [f.name for f in family.selected(features)]
-        self._varied = [f for f in family.features if f.name in names and f.name not in fixed]
+        ranges = features if isinstance(features, Mapping) else {}
+        self._varied = [
+            (f, *_range(f, *ranges.get(f.name, (f.low, f.high))))
+            for f in family.features
+            if f.name in names and f.name not in fixed
+        ]
         both = sorted(set(fixed) & set(features or ()))
         if both:
             raise ValueError(f"features {both} cannot be both varied and fixed")
@@ -40,12 +54,20 @@ class UniformSampler:
     def __call__(self, rng: np.random.Generator) -> dict[str, float]:
         """Draws the varied features, beside the fixed; 0 is skipped where a feature excludes it."""
         drawn = dict(self._fixed)
-        for feature in self._varied:
-            value = float(rng.uniform(feature.low, feature.high))
+        for feature, low, high in self._varied:
+            value = float(rng.uniform(low, high))
             while feature.encoding == "signed" and value == 0.0:
-                value = float(rng.uniform(feature.low, feature.high))
+                value = float(rng.uniform(low, high))
             drawn[feature.name] = value
         return drawn
+
+
+def _range(feature: Feature, low: float, high: float) -> tuple[float, float]:
+    if not feature.low <= low < high <= feature.high:
+        raise ValueError(
+            f"`{feature.name}` must have a range {feature.allowed}, got ({low!r}, {high!r})"
+        )
+    return low, high
 
 
 class ListSampler:

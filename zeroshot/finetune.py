@@ -23,6 +23,7 @@ from experts import Experts, MLPPolicies, play, zoo_path
 from experts.collections import find_collection
 from experts.collections import fingerprint as collection_fingerprint
 from experts.engines import Engine
+from experts.evaluation import episode_seeds
 from experts.finetune import fine_tune
 from experts.finetune_sac import FineTuneConfig
 from experts.provenance import commit, machine, now, versions
@@ -124,10 +125,11 @@ class Comparison:
             for start in self.starts
         ]
 
-    @property
-    def evaluation_seed(self) -> int:
-        """Decides the starts of all evaluations: those of the split's test episodes."""
-        return TEST_STARTS + self.split_seed
+    def evaluation_starts(self, name: str) -> list[int]:
+        """Seeds (n_episodes,) of the starts of a held-out context: those of its test episodes."""
+        place = list(self.held_out).index(name)
+        seeds = episode_seeds(TEST_STARTS + self.split_seed, place + 1, self.n_episodes)
+        return seeds[-self.n_episodes :]
 
     def settings(self, experts: Experts, collection: Path | None) -> dict[str, Any]:
         """All that runs in one folder have in common; starts, contexts and seeds may be added."""
@@ -169,7 +171,7 @@ class FineTuning:
     def perform(self, piece: Piece, progress: Progress) -> Record:
         """The record of one run, on one thread: a second one costs more than it brings."""
         asked, suite = self.comparison, self.comparison.suite
-        context = asked.held_out[piece.context]
+        context, starts = asked.held_out[piece.context], asked.evaluation_starts(piece.context)
         scratch = piece.start == SCRATCH
         config = asked.config.plain() if scratch else asked.config
         n_threads = torch.get_num_threads()
@@ -185,7 +187,7 @@ class FineTuning:
                 config=config,
                 every=asked.every,
                 n_episodes=asked.n_episodes,
-                evaluation_seed=asked.evaluation_seed,
+                evaluation_starts=starts,
                 episode_steps=suite.n_steps,
                 on_steps=lambda steps: progress(steps / asked.n_steps),
             )
@@ -197,7 +199,8 @@ class FineTuning:
             [context],
             reward=suite.reward,
             n_episodes=asked.n_episodes,
-            seed=asked.evaluation_seed,
+            seed=0,
+            starts=starts,
             n_steps=suite.n_steps,
             n_threads=1,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -144,11 +144,11 @@ class FineTune(EngineOptions):
     def _config(self) -> FineTuneConfig:
         from experts.finetune_sac import FineTuneConfig
 
-        preset = FineTuneConfig.paper() if self.preset == "paper" else FineTuneConfig()
-        names = ("td_weight", "ramp_updates", "critic_updates")
-        changes: dict[str, Any] = {name: getattr(self, name) for name in names}
-        return replace(
-            preset, **{name: value for name, value in changes.items() if value is not None}
+        return FineTuneConfig.named(
+            self.preset,
+            td_weight=self.td_weight,
+            ramp_updates=self.ramp_updates,
+            critic_updates=self.critic_updates,
         )
 
 

@@ -193,7 +193,7 @@ def run_seconds(comparison: Comparison, experts: Experts, *, scratch: bool) -> f
             [context],
             reward=suite.reward,
             n_episodes=comparison.n_episodes,
-            seed=comparison.evaluation_seed,
+            seed=0,
             n_steps=suite.n_steps,
             n_threads=1,
         )

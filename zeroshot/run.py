@@ -38,7 +38,7 @@ from zeroshot.results import (
     plain,
     unit_of,
 )
-from zeroshot.splits import rule_of
+from zeroshot.splits import SplitRule, rule_of
 from zeroshot.suites import Suite, suite_of
 from zeroshot.summary import summarise_methods
 from zeroshot.workers import perform_all
@@ -102,24 +102,15 @@ def run(
     n_test = len(first.test)
     experts = experts_of(suite, zoo)
     collection = find_collection(zoo or zoo_path(suite.zoo))
-    settings = {
-        "suite": suite.name,
-        "suite_version": suite.version,
-        "reward": suite.reward,
-        "contexts": len(suite.contexts),
-        "train_fraction": suite.train_fraction,
-        "n_episodes": suite.n_episodes,
-        "n_steps": suite.n_steps,
-        "train_rows": train_rows,
-        "experts": fingerprint(experts),
-    }
-    added: dict[str, tuple[Any, Any]] = {
-        "split_rule": (str(rule), str(rule_of("random", suite))),
-        "shots": (n_shots, ()),
-    }
-    if collection is not None:
-        added["collection"] = (collection_fingerprint(collection), None)
-    settings |= _not_in_older_runs(out, added)
+    settings = settings_of(
+        suite,
+        experts,
+        collection=collection,
+        rule=rule,
+        shots=n_shots,
+        train_rows=train_rows,
+        out=out,
+    )
     with open_results(out, settings, resume=resume) as folder:
         transfer = _transfer(folder, suite, experts, reporter)
         scratch = [FROM_SCRATCH] if n_shots else []
@@ -137,7 +128,12 @@ def run(
             n_threads=1 if engine else threads_each(n_workers),
         )
         done = folder.keep_whole_units(bench.rows_per_unit)
-        _check_configs(folder, done, own, chosen)
+        changed = changed_configs([r for r in folder.read() if unit_of(r) in done], own, chosen)
+        for name, entries in changed.items():
+            raise ValueError(
+                f"{folder.path} has {name} with another config ({', '.join(entries)} changed): "
+                "use another --out"
+            )
         units = [Unit(name, seed) for seed in split_seeds for name in names]
         waiting = [unit for unit in units if unit not in done]
         reporter.begin(waiting, len(units) - len(waiting), names[: len(names) - len(chosen)])
@@ -252,6 +248,47 @@ def _transfer(
     return np.asarray(np.load(path), dtype=np.float64)
 
 
+def settings_of(
+    suite: Suite,
+    experts: Experts,
+    *,
+    collection: Path | None,
+    rule: SplitRule,
+    shots: Sequence[int],
+    train_rows: bool,
+    out: Path,
+) -> dict[str, Any]:
+    """All that must not change between a run and its resumption.
+
+    Args:
+        suite: the suite.
+        experts: of its contexts.
+        collection: folder of many policies of every context; None where there are none.
+        rule: which contexts are held out.
+        shots: numbers of episodes of few-shot rows.
+        train_rows: whether training contexts are played, too.
+        out: folder of the results, of whose run there may be one from before a setting existed.
+    """
+    settings = {
+        "suite": suite.name,
+        "suite_version": suite.version,
+        "reward": suite.reward,
+        "contexts": len(suite.contexts),
+        "train_fraction": suite.train_fraction,
+        "n_episodes": suite.n_episodes,
+        "n_steps": suite.n_steps,
+        "train_rows": train_rows,
+        "experts": fingerprint(experts),
+    }
+    added: dict[str, tuple[Any, Any]] = {
+        "split_rule": (str(rule), str(rule_of("random", suite))),
+        "shots": (list(shots), []),
+    }
+    if collection is not None:
+        added["collection"] = (collection_fingerprint(collection), None)
+    return settings | _not_in_older_runs(out, added)
+
+
 def _not_in_older_runs(out: Path, added: Mapping[str, tuple[Any, Any]]) -> dict[str, Any]:
     """Settings as name to value, from name to (value, default).
 
@@ -266,20 +303,24 @@ def _not_in_older_runs(out: Path, added: Mapping[str, tuple[Any, Any]]) -> dict[
     }
 
 
-def _check_configs(
-    folder: ResultsFolder, done: set[Unit], own: Mapping[str, Method], chosen: Sequence[str]
-) -> None:
-    before = {row["method"]: row["config"] for row in folder.read() if unit_of(row) in done}
+def changed_configs(
+    rows: Sequence[Row], own: Mapping[str, Method], chosen: Sequence[str]
+) -> dict[str, list[str]]:
+    """Methods whose rows were made with another config than they have now, and what differs.
+
+    Args:
+        rows: of a run.
+        own: methods by the name of their rows.
+        chosen: names of the methods to look at.
+    """
+    before = {row["method"]: row["config"] for row in rows}
+    found: dict[str, list[str]] = {}
     for name in chosen:
-        config = plain(config_of(method_named(name, own)))
-        if name in before and before[name] != config:
-            changed = sorted(
-                key for key in {*config, *before[name]} if config.get(key) != before[name].get(key)
-            )
-            raise ValueError(
-                f"{folder.path} has {name} with another config ({', '.join(changed)} changed): "
-                "use another --out"
-            )
+        now_, then = plain(config_of(method_named(name, own))), before.get(name)
+        if then is not None and then != now_:
+            keys = sorted({*now_, *then})
+            found[name] = [key for key in keys if now_.get(key) != then.get(key)]
+    return found
 
 
 def _summary(

@@ -156,14 +156,16 @@ class CheckpointRecorder:
         if not any(path.exists() for path in paths):
             return
         found = [load_checkpoints(path) for path in paths]
-        # A kill between two files leaves some with more policies than others.
-        common = min((each.steps for each in found), key=len)
-        for row, step in enumerate(common):
-            if step <= steps:
-                self._steps.append(int(step))
-                self._policies.append(
-                    MLPPolicies.stack([each.policies.select([row]) for each in found])
+        # A kill between two files leaves some with policies that others lack.
+        common = set.intersection(*({int(step) for step in each.steps} for each in found))
+        for step in sorted(step for step in common if step <= steps):
+            rows = [int(np.flatnonzero(each.steps == step)[0]) for each in found]
+            self._steps.append(step)
+            self._policies.append(
+                MLPPolicies.stack(
+                    [each.policies.select([row]) for each, row in zip(found, rows, strict=True)]
                 )
+            )
 
     def _layers(self, i: int) -> dict[str, list[Floats]]:
         layers = range(len(self._policies[0].weights))

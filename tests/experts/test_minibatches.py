@@ -108,7 +108,9 @@ def test_steps_after_an_end_are_never_drawn_and_ends_are_not_bootstrapped(data):
     mask[1, 0, 5:] = False
     observations = data.observations.copy()
     observations[1, 0, 5:] = np.nan
-    ended = replace(data, mask=mask, observations=observations)
+    terminated = data.terminated.copy()
+    terminated[1, 0] = True
+    ended = replace(data, mask=mask, observations=observations, terminated=terminated)
     batches = Minibatches(ended, normalise_observations=False, normalise_values=False)
     batch = batches.transitions(torch.tensor([1, 0]), 400, generator())
     assert rows_of(data.labels, batch.actions[0], 1) == {0, 1, 2, 3, 4}
@@ -117,6 +119,18 @@ def test_steps_after_an_end_are_never_drawn_and_ends_are_not_bootstrapped(data):
     assert torch.equal(batch.discounts[0] == 0.0, torch.from_numpy(last))
     assert torch.all(batch.discounts[1] > 0.0)
     assert torch.isfinite(batches.states(torch.tensor([1]), 400, generator()).observations).all()
+
+
+def test_an_end_by_time_is_bootstrapped_and_a_failure_at_the_last_step_is_not(data):
+    mask, terminated = data.mask.copy(), np.zeros_like(data.terminated)
+    mask[1, 0, 5:] = False  # cut early, not failed
+    terminated[0, 0] = True  # failed in the last recorded step
+    cut = replace(data, mask=mask, terminated=terminated)
+    batches = Minibatches(cut, normalise_observations=False, normalise_values=False)
+    batch = batches.transitions(torch.tensor([1, 0]), 400, generator())
+    assert torch.all(batch.discounts[0] > 0.0)
+    last = np.isclose(batch.actions[1].numpy(), data.labels[0, 0, -1], atol=1e-6).all(-1)
+    assert last.any() and torch.equal(batch.discounts[1] == 0.0, torch.from_numpy(last))
 
 
 def test_constant_entries_are_centred_but_not_blown_up(data):

@@ -20,7 +20,7 @@ from experts.offpolicy.agents import (
     make_learner,
     start_from,
 )
-from experts.offpolicy.checkpoints import checkpoint_path
+from experts.offpolicy.checkpoints import CheckpointRecorder, checkpoint_path
 from experts.recipes import Recipe
 from experts.sb3 import to_sb3
 from param_envs import family_of
@@ -334,6 +334,32 @@ def test_broken_weights_end_the_training() -> None:
     diverging = replace(TD3, learning_rate=1e38, final_learning_rate=1e38)
     with pytest.raises(FloatingPointError, match=r"the policy for .*speed.* is not finite after"):
         trained(diverging)
+
+
+def test_policies_are_restored_by_their_steps(tmp_path: Path) -> None:
+    """A kill between two files left the second one with earlier policies than the first."""
+    schedule = CheckpointSchedule(directory=tmp_path, every=1, last=3, flush_every=1)
+    experts = [untrained({"speed": speed}, seed=seed) for seed, speed in enumerate((1.0, 2.0))]
+    records = [expert.record for expert in experts]
+    recorder = CheckpointRecorder(schedule, records)
+    for step in range(1, 6):
+        if step == 5:
+            older = checkpoint_path(tmp_path, records[1]["context"]).read_bytes()
+        marked = [
+            replace(
+                e.policy, biases=(*e.policy.biases[:-1], np.full_like(e.policy.biases[-1], step))
+            )
+            for e in experts
+        ]
+        recorder.keep(step, MLPPolicies.stack(marked))
+    checkpoint_path(tmp_path, records[1]["context"]).write_bytes(older)
+    again = CheckpointRecorder(schedule, records)
+    again.restore(5)
+    again.keep(6, MLPPolicies.stack([expert.policy for expert in experts]))
+    for record in records:
+        kept = load_checkpoints(checkpoint_path(tmp_path, record["context"]))
+        assert kept.steps.tolist() == [3, 4, 6]
+        assert kept.policies.biases[-1][:2, 0].tolist() == [3.0, 4.0]
 
 
 def test_damaged_checkpoints_are_refused(tmp_path: Path) -> None:

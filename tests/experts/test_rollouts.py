@@ -91,7 +91,7 @@ def test_critic_values_are_the_critics(rollouts) -> None:
     [
         ({"noise": (-0.1,)}, "`noise` must be one number >= 0 an episode"),
         ({"noise": ()}, "`noise` must be one number >= 0 an episode"),
-        ({"value": "guess"}, "`value` must be 'critic' or 'monte-carlo', got 'guess'"),
+        ({"value": "guess"}, "`value` must be 'critic', 'monte-carlo' or None, got 'guess'"),
         ({"n_steps": 0}, "`n_steps` must be at least 1, got 0"),
         ({"features": ("wings",)}, "unknown feature `wings`"),
     ],

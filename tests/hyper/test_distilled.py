@@ -77,6 +77,15 @@ def test_what_the_policies_visit_is_added_and_matters(data: Rollouts) -> None:
     assert not np.array_equal(actions(plain, data), actions(fitted, data))
 
 
+def test_experts_without_critics_will_do(data: Rollouts) -> None:
+    assert data.experts is not None
+    bare = replace(data, experts=replace(data.experts, critics=None))
+    np.testing.assert_array_equal(
+        actions(HyperDistil(QUICK).fit(bare, seed=0), data),
+        actions(HyperDistil(QUICK).fit(data, seed=0), data),
+    )
+
+
 def test_the_loss_is_the_mean_squared_error_behind_tanh() -> None:
     layers = [(torch.zeros(1, 2, 1), torch.full((1, 1, 1), float(np.arctanh(0.5))))]
     states = States(torch.zeros(1, 4, 2), torch.full((1, 4, 1), -0.5))

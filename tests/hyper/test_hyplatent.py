@@ -126,6 +126,25 @@ def test_training_networks_keep_samples_apart(data: Rollouts) -> None:
     torch.testing.assert_close(network(told, noise)[0], before, rtol=1e-5, atol=1e-6)
 
 
+def test_rates_fall_over_all_steps_of_the_generator(
+    data: Rollouts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """12 updates, of the generator two steps each."""
+    falling = []
+    true_rates = torch.optim.lr_scheduler.LambdaLR
+
+    def spying(*args: Any, **options: Any) -> Any:
+        falling.append(true_rates(*args, **options))
+        return falling[-1]
+
+    monkeypatch.setattr(torch.optim.lr_scheduler, "LambdaLR", spying)
+    fit(data, replace(QUICK, generator_steps=2))
+    steps = [rates.last_epoch for rates in falling]
+    assert sorted(steps) == [12, 12, 24]
+    for rates, n in zip(falling, steps, strict=True):
+        assert rates.lr_lambdas[0](n // 2) == pytest.approx(0.5) and rates.lr_lambdas[0](n) == 0.0
+
+
 def test_a_seed_decides_the_fit_and_the_samples(data: Rollouts) -> None:
     fits = [fit(data, QUICK, seed=seed) for seed in (0, 0, 1)]
     first, again, other = (vectors_of(fitted.policies(HELD_OUT)) for fitted in fits)

@@ -37,6 +37,16 @@ def test_some_features_can_be_fixed() -> None:
     assert only(rng)["torso"] == 0.4
 
 
+def test_ranges_can_be_narrower() -> None:
+    rng = np.random.default_rng(0)
+    sampler = UniformSampler(CHEETAH, {"speed": (1, 3)}, torso=0.4)
+    drawn = np.array([sampler(rng)["speed"] for _ in range(200)])
+    assert 1.0 <= drawn.min() < 1.1 and 2.9 < drawn.max() <= 3.0
+    for bad in ((3, 1), (2, 2), (-20, 1), (float("nan"), 1)):
+        with pytest.raises(ValueError, match=r"`speed` must have a range in \[-10, 10\]"):
+            UniformSampler(CHEETAH, {"speed": bad})
+
+
 def test_a_zero_is_drawn_again() -> None:
     class Zeros:
         """A generator whose first draw is 0."""

@@ -152,6 +152,20 @@ def test_what_is_finished_is_not_done_again(
     assert [o.state for o in outcomes(more, tmp_path)] == ["unfinished", "skipped", "unfinished"]
 
 
+def test_what_was_made_otherwise_is_not_finished_and_not_mixed(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preset = plan.presets["laptop"].chosen(parts=["fifth"])
+    assert [outcome.state for outcome in perform(preset, tmp_path)] == ["finished"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("zeroshot.run.config_of", lambda method: {"updates": 1})
+        (outcome,) = perform(preset, tmp_path)
+    assert outcome.state == "failed" and "with another config (seconds, updates" in outcome.reason
+    monkeypatch.setitem(SUITES, "tiny", replace(SUITES["tiny"], version=2))
+    (outcome,) = perform(preset, tmp_path)
+    assert outcome.state == "failed" and "suite_version" in outcome.reason
+
+
 def test_runs_on_the_same_experts_share_the_transfer_matrix(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from zeroshot.references import REFERENCES
 from zeroshot.reproduce.hyperzero import HYPERZERO
 from zeroshot.reproduce.records import read_results
 
@@ -25,6 +26,17 @@ def script(name: str) -> ModuleType:
     sys.modules[module.__name__] = module  # where dataclasses look for it
     specification.loader.exec_module(module)
     return module
+
+
+def test_every_effect_is_measured_by_a_run_of_the_full_plan() -> None:
+    for effect in script("hyperzero").EFFECTS:
+        both = {name for name in (effect.ours, effect.other) if name is not None} - set(REFERENCES)
+        found = [
+            run
+            for run in HYPERZERO.preset("paper").runs
+            if both <= set(run.methods) and run.split in ("random", "random:0.85")
+        ]
+        assert found or not both, effect.choice
 
 
 @pytest.fixture(scope="module")

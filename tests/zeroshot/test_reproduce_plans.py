@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from experts.finetune_sac import FineTuneConfig
 from zeroshot.frozen import split_of
 from zeroshot.methods import METHODS
 from zeroshot.published import PUBLISHED_ZERO_SHOT
@@ -95,8 +96,15 @@ def test_a_run_has_a_folder_and_a_command() -> None:
         "zeroshot finetune cheetah-vel --start scratch hyplatent --steps 40000 --every 5000 "
         "--seeds 2 --split tasks:15 --out out"
     )
+    paper = replace(tuning, preset="paper", td_weight=0.0)
+    assert paper.name == "finetuning/cheetah-vel-tasks-15-40000-paper-td-0"
+    assert "--seeds 2 --preset paper --td-weight 0 --split" in paper.command(Path("out"))
+    assert comparison_of(tuning).config == FineTuneConfig()
+    assert comparison_of(paper).config == replace(FineTuneConfig.paper(), td_weight=0.0)
     with pytest.raises(ValueError, match="`n_steps` must be at least 1, got 0"):
         replace(tuning, n_steps=0)
+    with pytest.raises(ValueError, match="`preset` must be 'default' or 'paper', got 'tuned'"):
+        replace(tuning, preset="tuned")
     film = PlannedFilm(suite="walker-speed-reach", context=("speed=-4",))
     assert film.name == "films/walker-speed-reach_speed=-4"
     assert film.command(Path("a.mp4")) == (

@@ -4,16 +4,18 @@ import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from experts.finetune_sac import FineTuneConfig
 from tests.zeroshot.test_finetune import CONFIG
 from zeroshot.cli import main
 from zeroshot.finetune import Comparison
 from zeroshot.reproduce import PLANS
-from zeroshot.reproduce.execution import outcomes
-from zeroshot.reproduce.plan import Part, Plan, PlannedFineTuning, Preset
+from zeroshot.reproduce.execution import outcomes, perform
+from zeroshot.reproduce.plan import Part, Plan, PlannedFilm, PlannedFineTuning, Preset
 from zeroshot.suites import SUITES, Suite
 
 TUNING = {"part": "tuned", "starts": ("scratch", "nearest"), "n_steps": 16, "seeds": 1, "every": 6}
@@ -24,8 +26,9 @@ def preset(suite: Suite, zoo: Path, monkeypatch: pytest.MonkeyPatch) -> Preset:
     """One fine-tuning of a second, as the plan `tiny` has it."""
     monkeypatch.setattr("experts.store.ZOO", zoo.parent)
     monkeypatch.setitem(SUITES, "tiny", suite)
-    small = partial(Comparison, config=CONFIG, n_episodes=2)
+    small = partial(Comparison, n_episodes=2)
     monkeypatch.setattr("zeroshot.reproduce.tuning.Comparison", small)
+    monkeypatch.setattr(FineTuneConfig, "named", lambda preset, **_: CONFIG)
     monkeypatch.setattr("zeroshot.finetune_estimates.MEASURED_SECONDS", 0.05)
     found = Preset(doc="Less.", runs=(), fine_tunings=(PlannedFineTuning(suite="tiny", **TUNING),))
     plan = Plan(
@@ -73,6 +76,23 @@ def test_more_seeds_go_on(preset: Preset, tmp_path: Path) -> None:
     assert main(["reproduce", "tiny", "--out", str(tmp_path), "--workers", "1"]) == 0
     (finished,) = outcomes(preset, tmp_path)
     assert finished.state == "finished"
+    with pytest.MonkeyPatch.context() as patch:
+        changed = replace(CONFIG, batch_size=CONFIG.batch_size + 1)
+        patch.setattr(FineTuneConfig, "named", lambda preset, **_: changed)
+        (outdated,) = outcomes(preset, tmp_path)
+    assert outdated.state == "unfinished"
     more = replace(preset, fine_tunings=(replace(preset.fine_tunings[0], seeds=2),))
     (unfinished,) = outcomes(more, tmp_path)
     assert unfinished.state == "unfinished"
+
+
+def test_a_fit_that_diverges_leaves_the_others(
+    preset: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverged(*_: Any, **__: Any) -> None:
+        raise FloatingPointError("the loss is nan")
+
+    film = PlannedFilm(suite="tiny", context=("speed=2",), method="conditioned")
+    monkeypatch.setattr("zeroshot.film.generate", diverged)
+    (outcome,) = perform(replace(preset, fine_tunings=(), films=(film,)), tmp_path)
+    assert (outcome.state, outcome.reason) == ("failed", "the loss is nan")

@@ -13,7 +13,7 @@ from experts import Experts, zoo_path
 from experts.collections import find_collection
 from experts.engines import Engine
 from experts.store import write_atomically
-from zeroshot.fewshot import FROM_SCRATCH
+from zeroshot.fewshot import FROM_SCRATCH, checked_shots
 from zeroshot.progress import Reporter, Silent
 from zeroshot.references import reference_names
 from zeroshot.reproduce.plan import (
@@ -24,8 +24,15 @@ from zeroshot.reproduce.plan import (
     Work,
 )
 from zeroshot.reproduce.tuning import is_tuned, tune
-from zeroshot.results import ROWS, SETTINGS, SUMMARY, Row, Unit, read_rows, unit_of
-from zeroshot.run import TRANSFER, experts_of, fingerprint, run
+from zeroshot.results import ROWS, SETTINGS, SUMMARY, Row, Unit, plain, read_rows, unit_of
+from zeroshot.run import (
+    TRANSFER,
+    changed_configs,
+    experts_of,
+    fingerprint,
+    run,
+    settings_of,
+)
 from zeroshot.splits import rule_of
 from zeroshot.suites import Suite, suite_of
 
@@ -108,21 +115,30 @@ def _outcome(work: Work, out: Path, zoo: Zoo) -> Outcome:
 
 
 def is_finished(work: PlannedRun, out: Path, zoo: Zoo) -> bool:
-    """Whether all units of a run are there, made with the experts that the suite has now.
+    """Whether all units of a run are there, made as they would be now.
 
-    Where it has none any more, those of the results count.
+    Where the suite has no experts any more, those of the results count.
     """
     folder, suite = folder_of(work, out), suite_of(work.suite)
+    rule, shots = rule_of(work.split, suite), checked_shots(work.shots)
     try:
         summary = json.loads((folder / SUMMARY).read_text())
         settings = json.loads((folder / SETTINGS).read_text())
     except FileNotFoundError:
         return False
-    if not isinstance(zoo, str) and settings["experts"] != fingerprint(zoo):
+    if not isinstance(zoo, str):
+        many = find_collection(zoo_path(suite.zoo))
+        wanted = settings_of(
+            suite, zoo, collection=many, rule=rule, shots=shots, train_rows=False, out=folder
+        )
+        if settings != plain(wanted):
+            return False
+    if not summary["complete"] or summary["split_rule"] != str(rule):
         return False
-    if not summary["complete"] or summary["split_rule"] != str(rule_of(work.split, suite)):
+    rows = read_rows(folder / ROWS)
+    if changed_configs(rows, {}, work.methods):
         return False
-    whole = whole_units(read_rows(folder / ROWS), summary["n_test"] * suite.n_episodes)
+    whole = whole_units(rows, summary["n_test"] * suite.n_episodes)
     return all(Unit(name, seed) in whole for name in work.methods for seed in range(work.seeds))
 
 
@@ -187,7 +203,7 @@ def perform(
             else:
                 _film(work, out)
             found[i] = Outcome(work=work, state="finished")
-        except (ValueError, OSError, RuntimeError) as error:
+        except (ValueError, OSError, RuntimeError, ArithmeticError) as error:
             text = str(error).strip() or type(error).__name__
             reporter.stage(f"{work.name} failed: {text}")
             found[i] = Outcome(work=work, state="failed", reason=text.splitlines()[-1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import product
 
 from zeroshot.published import GENHYPER_OTHERS, GENHYPER_TABLE_1
 from zeroshot.reproduce.plan import Figure, Part, Plan, PlannedFineTuning, PlannedRun, Preset
@@ -32,6 +31,7 @@ FIGURE_6 = {
 """The tasks that the paper's figure 6 shows: 7 and 23, 41 and 6."""
 
 STARTS = ("scratch", "nearest", "hyperzero", "hyplatent")
+"""Scratch does not depend on the number of training tasks: it is there with the smallest."""
 
 
 def _table(suites: tuple[str, ...], seeds: int) -> tuple[PlannedRun, ...]:
@@ -52,20 +52,37 @@ def _table(suites: tuple[str, ...], seeds: int) -> tuple[PlannedRun, ...]:
 
 
 def _fine_tunings(
-    tasks: Mapping[str, tuple[str, ...]], sizes: tuple[int, ...], n_steps: int, seeds: int
+    tasks: Mapping[str, tuple[str, ...]],
+    sizes: tuple[int, ...],
+    n_steps: int,
+    seeds: int,
+    preset: str = "default",
 ) -> tuple[PlannedFineTuning, ...]:
-    return tuple(
-        PlannedFineTuning(
+    """Every start from every size, and with the smallest HypLatent's without the TD term."""
+
+    def planned(
+        suite: str, size: int, starts: tuple[str, ...], td_weight: float | None = None
+    ) -> PlannedFineTuning:
+        return PlannedFineTuning(
             part="finetuning",
             suite=suite,
             split=f"tasks:{size}",
-            starts=STARTS,
-            contexts=contexts,
+            starts=starts,
+            contexts=tasks[suite],
             n_steps=n_steps,
             every=2_000,
             seeds=seeds,
+            preset=preset,
+            td_weight=td_weight,
         )
-        for (suite, contexts), size in product(tasks.items(), sizes)
+
+    return tuple(
+        one
+        for suite in tasks
+        for one in (
+            *(planned(suite, n, STARTS if n == sizes[0] else STARTS[1:]) for n in sizes),
+            planned(suite, sizes[0], ("hyplatent",), td_weight=0.0),
+        )
     )
 
 
@@ -73,7 +90,7 @@ LAPTOP = Preset(
     doc="The two uniform grids, all sizes of the training set, 5 seeds; fine-tuning from 15 "
     "training tasks alone, in one held-out task of each suite instead of two, for 40,000 steps "
     "instead of 200,000, with 2 seeds instead of 3. It learns from the shipped "
-    "experts, of which docs/genhyper.md tells.",
+    "experts, of which docs/genhyper.md tells, and fine-tunes with this repository's settings.",
     runs=_table(UNIFORM, 5),
     fine_tunings=_fine_tunings(
         {name: contexts[-1:] for name, contexts in FIGURE_6.items()},
@@ -85,9 +102,10 @@ LAPTOP = Preset(
 
 PAPER = Preset(
     doc="Both kinds of grids, all sizes of the training set, 5 seeds; fine-tuning in the tasks of "
-    "the paper's figure 6, from three training sets, for 200,000 steps, with 3 seeds.",
+    "the paper's figure 6, from three training sets, for 200,000 steps, with 3 seeds and the "
+    "paper's settings, as far as it gives them (`FineTuneConfig.paper`).",
     runs=(*_table(UNIFORM, 5), *_table(OLDER, 5)),
-    fine_tunings=_fine_tunings(FIGURE_6, (15, 25, 35), 200_000, 3),
+    fine_tunings=_fine_tunings(FIGURE_6, (15, 25, 35), 200_000, 3, "paper"),
 )
 
 GENHYPER = Plan(
@@ -104,9 +122,10 @@ GENHYPER = Plan(
         Part(
             name="finetuning",
             title="Figure 6: fine-tuning",
-            note="SAC with the TD term from every start; scratch is plain SAC from random "
-            "weights. Means over runs; the median is of the environment steps to 95 % of the "
-            "expert's return, the dip is the largest fall below the start.",
+            note="SAC with the TD term from every start, without it where the weight is 0; "
+            "scratch is plain SAC from random weights, with the smallest training set alone, on "
+            "which it does not depend. Means over runs; the median is of the environment steps to "
+            "95 % of the expert's return, the dip is the largest fall below the start.",
         ),
     ),
     figures=(

@@ -80,9 +80,11 @@ class PlannedFineTuning:
         every: environment steps between evaluations.
         split: which contexts are held out.
         contexts: of these, as feature=value words; all if empty.
+        preset: hyperparameters: `default`, or `paper`, GenHyper's as far as it gives them.
+        td_weight: weight of the TD term, instead of the preset's; 0 for none.
 
     Raises:
-        ValueError: for an unknown suite, a split that makes no sense, or a number below 1.
+        ValueError: for an unknown suite or preset, a split that makes no sense, or numbers below 1.
     """
 
     part: str
@@ -93,20 +95,26 @@ class PlannedFineTuning:
     every: int = 5_000
     split: str = "random"
     contexts: tuple[str, ...] = ()
+    preset: str = "default"
+    td_weight: float | None = None
 
     def __post_init__(self) -> None:
         rule_of(self.split, suite_of(self.suite))
         for name in ("n_steps", "seeds", "every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}")
+        if self.preset not in ("default", "paper"):
+            raise ValueError(f"`preset` must be 'default' or 'paper', got {self.preset!r}")
 
     @property
     def name(self) -> str:
         """Folder of its results, part first: `finetuning/ant-dir-tasks-15-40000`.
 
-        Trainings of another length are others, and stand elsewhere.
+        Trainings of another length or with other hyperparameters are others, and stand elsewhere.
         """
-        return f"{self.part}/{self.suite}{_suffix(self.split)}-{self.n_steps}"
+        preset = "" if self.preset == "default" else f"-{self.preset}"
+        td = "" if self.td_weight is None else f"-td-{self.td_weight:g}"
+        return f"{self.part}/{self.suite}{_suffix(self.split)}-{self.n_steps}{preset}{td}"
 
     def command(self, folder: Path) -> str:
         """The `zeroshot finetune` that does the same into a folder."""
@@ -115,6 +123,10 @@ class PlannedFineTuning:
             words += ["--contexts", *self.contexts]
         words += ["--steps", str(self.n_steps), "--every", str(self.every)]
         words += ["--seeds", str(self.seeds)]
+        if self.preset != "default":
+            words += ["--preset", self.preset]
+        if self.td_weight is not None:
+            words += ["--td-weight", f"{self.td_weight:g}"]
         if self.split != "random":
             words += ["--split", self.split]
         return shlex.join([*words, "--out", str(folder)])

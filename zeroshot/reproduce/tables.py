@@ -111,7 +111,7 @@ def part_tables(plan: Plan, found: Sequence[Outcome], records: Records) -> list[
         tables.append(
             _by_run(
                 f"{part.title}: ratio to the experts",
-                "Mean return over the experts' mean return in the same contexts.",
+                "1 plus the difference to the experts' mean return there, over its size.",
                 there,
                 records,
                 _ratio,
@@ -142,7 +142,10 @@ def tuning_tables(plan: Plan, found: Sequence[Outcome], tunings: Records) -> lis
         for work in works:
             if work.name not in tunings:
                 continue
-            label = f"{work.suite}, {work.split}" if work.split != "random" else work.suite
+            said = [work.suite] if work.split == "random" else [work.suite, work.split]
+            if work.td_weight is not None:
+                said.append(f"td weight {work.td_weight:g}")
+            label = ", ".join(said)
             link = Cell(links={label: f"{RUNS}/{work.name}/{RETURN_VERSUS_STEPS}"})
             for start, row in tunings[work.name]["starts"].items():
                 rows.append((link, Cell(text=start), *_tuning_cells(row)))

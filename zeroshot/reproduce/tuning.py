@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from experts import Experts
+from experts import Experts, zoo_path
+from experts.collections import find_collection
 from experts.engines import Engine
+from experts.finetune_sac import FineTuneConfig
 from zeroshot.finetune import Comparison, fine_tune_suite
 from zeroshot.finetune_results import Record, piece_of, read_records, summarise
 from zeroshot.progress import Reporter
 from zeroshot.reproduce.plan import PlannedFineTuning
-from zeroshot.results import SETTINGS, SUMMARY
-from zeroshot.run import fingerprint
+from zeroshot.results import SETTINGS, SUMMARY, plain
 from zeroshot.suites import suite_of
 
 DIGITS = 2
@@ -33,6 +34,7 @@ def comparison_of(work: PlannedFineTuning) -> Comparison:
 
     suite = suite_of(work.suite)
     return Comparison(
+        config=FineTuneConfig.named(work.preset, td_weight=work.td_weight),
         suite=suite,
         starts=work.starts,
         contexts=grid_contexts(suite, work.contexts),
@@ -44,19 +46,22 @@ def comparison_of(work: PlannedFineTuning) -> Comparison:
 
 
 def is_tuned(work: PlannedFineTuning, folder: Path, zoo: Experts | str) -> bool:
-    """Whether all runs are there, made with the experts that the suite has now.
+    """Whether all runs are there, made as they would be now.
 
-    Where it has none any more, those of the results count.
+    Where the suite has no experts any more, those of the results count.
     """
     try:
         settings = json.loads((folder / SETTINGS).read_text())
         json.loads((folder / SUMMARY).read_text())
     except FileNotFoundError:
         return False
-    if not isinstance(zoo, str) and settings["experts"] != fingerprint(zoo):
-        return False
+    asked = comparison_of(work)
+    if not isinstance(zoo, str):
+        many = find_collection(zoo_path(asked.suite.zoo))
+        if settings != plain(asked.settings(zoo, many)):
+            return False
     done = {piece_of(record) for record in read_records(folder)}
-    return set(comparison_of(work).pieces) <= done
+    return set(asked.pieces) <= done
 
 
 def tune(
