@@ -95,11 +95,12 @@ class Drawn(NamedTuple):
 
 
 class Blends:
-    """Contexts all over the trained range, each with the training contexts nearest to it.
+    """Contexts all over the family's range, each with the training contexts nearest to it.
 
-    The range is a little wider than the training contexts: held-out ones may be the outermost. A
-    context counts by (distance to the nearest training context)² times the share of its neighbours
-    that `trust` finds right; distances are between encoded contexts, whose entries are in [-1, 1].
+    A context counts by (distance to the nearest training context)² times the share of its
+    neighbours that `trust` finds right; distances are between encoded contexts, whose entries are
+    in [-1, 1]. Where the training contexts fill a part of the range, as joint grids do, most of the
+    weight is beyond them.
 
     Attributes:
         weight: mean of that over the range; contexts are drawn in proportion to it.
@@ -122,7 +123,7 @@ class Blends:
                 "set `blend_weight` to 0 to train without blends"
             )
         self._experts = experts
-        draw, rng = UniformSampler(data.family, _ranges(data)), np.random.default_rng(seed)
+        draw, rng = UniformSampler(data.family, data.features), np.random.default_rng(seed)
         contexts = [draw(rng) for _ in range(N_BLENDED)]
         ids, shares = Neighbours(data.family, data.contexts, data.features).shares(contexts)
         trusted = (shares * trust(data, experts, seed)[ids]).sum(axis=1)
@@ -137,19 +138,3 @@ class Blends:
         """Draws n contexts, with replacement; `weight` must not be 0."""
         rows = torch.multinomial(self._weights, n, replacement=True, generator=generator)
         return Drawn(self._inputs[rows], self._ids[rows], self._shares[rows], self._experts)
-
-
-def _ranges(data: Rollouts) -> dict[str, tuple[float, float]]:
-    """Per feature the range of the training contexts, wider at both ends by their largest gap.
-
-    Or by a twentieth of the family's range, if that is more: there may be one value alone.
-    """
-    found = {}
-    for feature in data.family.selected(data.features):
-        values = np.unique([context[feature.name] for context in data.contexts])
-        margin = max(np.diff(values).max(initial=0.0), (feature.high - feature.low) / 20)
-        found[feature.name] = (
-            max(feature.low, float(values[0] - margin)),
-            min(feature.high, float(values[-1] + margin)),
-        )
-    return found
