@@ -8,3 +8,5 @@ long="speed=2,torso=0.11 speed=2,torso=0.12 speed=2,torso=0.18 speed=2,torso=0.2
 zeroshot experts build walker-torso --chain --anchors $long --only $long --anchor-zoo zoo/walker-torso-reach \
     --warm-steps 150000 --out zoo/walker-long
 # what has the higher return in zoo/walker-long, by its manifest, replaces that of zoo/walker-torso
+zeroshot experts audit walker-torso --zoo zoo/walker-torso --repair --episodes 1 --confirm 20 \
+    --seed 11 --rounds 1 --warm-steps 150000 --donors zoo/walker-torso-reach  # stopped before its last audit
