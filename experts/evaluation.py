@@ -115,6 +115,7 @@ def play(
         n_threads=n_threads,
     )
     shape = (len(contexts), n_episodes)
+    acting = (*shape, family.action_size)
     seeds = episode_seeds(seed, *shape) if starts is None else list(starts)
     observation, _ = env.reset(seed=seeds)
     returns = np.zeros(env.num_envs)
@@ -127,10 +128,10 @@ def play(
     for _ in range(env.max_episode_steps):
         before = observation.reshape(*shape, -1)
         actions = np.asarray(policies.act(before))
-        if actions.shape != (*shape, family.action_size):
+        if actions.shape != acting:
             raise ValueError(
-                f"`act` must return actions {(*shape, family.action_size)} for observations "
-                f"{before.shape}, got {actions.shape}"
+                f"`act` must return actions {acting} for observations {before.shape}, "
+                f"got {actions.shape}"
             )
         observation, reward_now, terminated, truncated, info = env.step(
             actions.reshape(env.num_envs, -1)

@@ -133,7 +133,8 @@ def collect(
     if behaviour is not None and min(noise) == 0.0:
         raise ValueError(f"`noise` must be above 0 with a `behaviour`, got {list(noise)}")
     discount = _shared_discount(experts)
-    critics = None if experts.critics is None else _Critics(experts, experts.critics)
+    recorded = None if value is None else experts.critics
+    critics = None if recorded is None else _Critics(experts, recorded)
     if critics is None and value == "critic":
         raise ValueError("`experts` must have critics of one shape for their values")
     n_recorded = family.max_episode_steps if n_steps is None else n_steps
@@ -183,7 +184,7 @@ def collect(
     env.close()
     for array in (*arrays.values(), rewards):
         array[~mask] = 0.0
-    if critics is not None and value is not None:
+    if critics is not None:
         last = (mask.sum(axis=2) - 1)[:, :, None, None]
         ends = np.take_along_axis(arrays["next_observations"], last, axis=2)
         then = experts.policies.act(ends[:, :, 0])[:, :, None]

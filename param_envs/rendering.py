@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from param_envs.family import Array, Family
 
+LARGEST_FRAME = 4096
+"""Width and height that off-screen buffers can have everywhere."""
+
 
 def check_render_mode(mode: str | None) -> str | None:
     """Returns `mode`.
@@ -21,10 +24,6 @@ def check_render_mode(mode: str | None) -> str | None:
     if mode not in (None, "rgb_array"):
         raise ValueError(f"`render_mode` must be None or 'rgb_array', got {mode!r}")
     return mode
-
-
-LARGEST_FRAME = 4096
-"""Width and height that off-screen buffers can have everywhere."""
 
 
 def check_frame_size(width: int, height: int) -> None:

@@ -22,6 +22,7 @@ from zeroshot.statistics import (
     ratio,
     resamples_of_clusters,
     resamples_within_contexts,
+    shares_of,
 )
 from zeroshot.summary import BOOTSTRAP_SEED, Cell, cells, cells_of
 
@@ -170,7 +171,7 @@ def _drawn(draw: Draw, n_runs: int, n_contexts: int) -> NDArray[np.intp]:
 def _point(shots: int, by_cell: ByCell) -> dict[str, Any]:
     returns, expert = _columns(by_cell, sorted(by_cell))
     ids = resamples(list(by_cell))[1]
-    spread = 1.0 + difference_of_ratios(returns[ids], expert[ids], expert[ids], axis=1)
+    spread = shares_of(returns[ids].mean(axis=1), expert[ids].mean(axis=1))
     return {
         "shots": shots,
         "return": float(returns.mean()),

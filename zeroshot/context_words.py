@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from param_envs import Context, Family
 from zeroshot.suites import Suite
@@ -52,12 +51,12 @@ def grid_contexts(suite: Suite, chosen: Sequence[str]) -> tuple[Context, ...]:
 
 
 def _parsed(family: Family, words: Sequence[str]) -> dict[str, float]:
+    known = {feature.name: feature for feature in family.features}
     values: dict[str, float] = {}
     for word in words:
         name, equals, text = word.partition("=")
         if not equals or not name or name in values:
             raise ValueError(f"`context` must be feature=value once a feature, got {word!r}")
-        known: Mapping[str, Any] = {f.name: f for f in family.features}
         try:
             values[name] = float(text)
         except ValueError:

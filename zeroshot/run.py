@@ -129,7 +129,8 @@ def run(
         )
         done = folder.keep_whole_units(bench.rows_per_unit)
         changed = changed_configs([r for r in folder.read() if unit_of(r) in done], own, chosen)
-        for name, entries in changed.items():
+        if changed:
+            name, entries = next(iter(changed.items()))
             raise ValueError(
                 f"{folder.path} has {name} with another config ({', '.join(entries)} changed): "
                 "use another --out"
@@ -316,10 +317,10 @@ def changed_configs(
     before = {row["method"]: row["config"] for row in rows}
     found: dict[str, list[str]] = {}
     for name in chosen:
-        now_, then = plain(config_of(method_named(name, own))), before.get(name)
-        if then is not None and then != now_:
-            keys = sorted({*now_, *then})
-            found[name] = [key for key in keys if now_.get(key) != then.get(key)]
+        config, then = plain(config_of(method_named(name, own))), before.get(name)
+        if then is not None and then != config:
+            keys = sorted({*config, *then})
+            found[name] = [key for key in keys if config.get(key) != then.get(key)]
     return found
 
 

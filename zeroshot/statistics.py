@@ -68,20 +68,26 @@ def normalised_score(returns: Array, expert: Array, blind: Array) -> Array:
     return 1.0 - (expert - returns) / gap
 
 
+def shares_of(returns: Array, expert: Array) -> Array:
+    """1 + (returns - expert) / |expert|, entry by entry: 1 is the expert, and more is better.
+
+    returns / expert where the expert's is positive, 2 minus that where it is negative.
+    """
+    return np.asarray(1.0 + (returns - expert) / np.abs(expert), dtype=np.float64)
+
+
 def ratio(returns: Array, expert: Array) -> float:
-    """mean(returns) / mean(expert) over everything: the share of the experts' return reached.
+    """`shares_of` the means over everything: the share of the experts' return reached.
 
     A ratio of means, not a mean of ratios, so that contexts with little return do not dominate.
-    Where the experts' mean return is negative it is 2 minus that, so that more is better there too:
-    in both cases 1 plus the difference of the means over the size of the experts'.
 
     Raises:
         ValueError: if the experts' mean return is 0.
     """
-    denominator = float(np.mean(expert))
-    if denominator == 0.0:
+    own, denominator = np.atleast_1d(np.mean(returns)), np.atleast_1d(np.mean(expert))
+    if denominator[0] == 0.0:
         raise ValueError("a ratio needs experts whose mean return differs from 0, got 0")
-    return 1.0 + (float(np.mean(returns)) - denominator) / abs(denominator)
+    return float(shares_of(own, denominator)[0])
 
 
 def stratified_bootstrap(

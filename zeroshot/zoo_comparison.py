@@ -16,7 +16,7 @@ from experts import Experts, load_experts, play
 from param_envs import Context
 from zeroshot.estimates import say
 from zeroshot.leaderboard import print_table
-from zeroshot.statistics import ratio
+from zeroshot.statistics import ratio, shares_of
 
 STARTS = 4_000_003
 """Added to the seed of the starts: no training, selection or evaluation of an expert has them."""
@@ -50,8 +50,7 @@ class ZooComparison:
     @property
     def smallest_ratio(self) -> float:
         """The return ratio of the context that has the smallest."""
-        first, second = self.returns
-        return float((1.0 + (second - first) / np.abs(first)).min())
+        return float(shares_of(self.returns[1], self.returns[0]).min())
 
     @property
     def speedup(self) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroshot.results import Row
-from zeroshot.statistics import mean_interval, stratified_bootstrap
+from zeroshot.statistics import mean_interval, shares_of, stratified_bootstrap
 
 Array = NDArray[np.float64]
 Cell = tuple[int, tuple[float, ...]]
@@ -94,7 +94,7 @@ def profile(rows: Sequence[Row], shares: Array) -> Array:
         Fractions (n_shares,).
     """
     own, expert = np.array(list(cell_means(rows).values())).T
-    reached = 1.0 + (own - expert) / np.abs(expert)
+    reached = shares_of(own, expert)
     return np.asarray((reached[None] >= shares[:, None]).mean(axis=1), dtype=np.float64)
 
 

@@ -163,9 +163,8 @@ def estimate_run(
     known = {}
     for name in work.methods:
         one = costs.methods[name]
-        share = _batch_contexts(bench, name) / _batch_contexts(costs.bench, name)
         setup = one.setup * len(bench.experts) / len(costs.bench.experts)
-        known[name] = Measured(seconds=share * one.seconds, setup=setup)
+        known[name] = Measured(seconds=_fit_seconds(name, costs, bench), setup=setup)
     found = run_estimate(
         bench,
         units,
@@ -260,16 +259,14 @@ def inferred_cost(
         bench: of this one.
         measured: of the yardstick in this one.
     """
+    slower = measured.seconds / _fit_seconds(yardstick, costs, bench)
+    return replace(measured, seconds=slower * _fit_seconds(method, costs, bench))
 
-    def a_context(name: str, bench: Bench, seconds: float) -> float:
-        return seconds / _batch_contexts(bench, name)
 
-    there = costs.methods
-    yardsticks = a_context(method, costs.bench, there[method].seconds) / a_context(
-        yardstick, costs.bench, there[yardstick].seconds
-    )
-    here = a_context(yardstick, bench, measured.seconds)
-    return replace(measured, seconds=yardsticks * here * _batch_contexts(bench, method))
+def _fit_seconds(method: str, costs: FamilyCosts, bench: Bench) -> float:
+    """A fit in `bench` by what it took in the bench of `costs`, as if of one family."""
+    share = _batch_contexts(bench, method) / _batch_contexts(costs.bench, method)
+    return share * costs.methods[method].seconds
 
 
 def _n_test(bench: Bench) -> int:
