@@ -86,6 +86,7 @@ def repair_rounds(
     rounds: int = 5,
     workers: int | None = None,
     engine: Engine | None = None,
+    found: Callable[[], Audit] | None = None,
     on_audit: Callable[[float], None] | None = None,
     on_found: Callable[[Audit], None] | None = None,
     on_progress: Callable[[BuildProgress], None] | None = None,
@@ -103,6 +104,8 @@ def repair_rounds(
         rounds: at most.
         workers: experts in training at once; None for the engine's own number.
         engine: where they are trained, processes of this machine by default.
+        found: gives an audit of the zoo as it is, for a first round that was not interrupted; None
+            to make one.
         on_audit: told which fraction of an audit is done.
         on_found: told of every audit.
         on_progress: called about twice a second while experts train.
@@ -120,13 +123,13 @@ def repair_rounds(
     number = 0 if planned is None else planned.number
     done: list[tuple[Repaired, ...]] = []
 
-    def look() -> Audit:
-        audited = settings.audit(directory, number, on_audit)
+    def look(known: Callable[[], Audit] | None = None) -> Audit:
+        audited = settings.audit(directory, number, on_audit) if known is None else known()
         if on_found is not None:
             on_found(audited)
         return audited
 
-    audited = look() if planned is None else None
+    audited = look(found) if planned is None else None
     while True:
         if audited is not None:
             if not audited.beaten.any():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,7 +20,7 @@ from experts.audit import Audit
 from experts.engines import Engine, engine_named
 from experts.rebuild import Repaired, RepairSettings
 from experts.store import expert_name
-from zeroshot.audit_record import audit_record, save_audit
+from zeroshot.audit_record import audit_record, load_findings, save_audit
 from zeroshot.leaderboard import print_table
 from zeroshot.progress import fraction_bars
 from zeroshot.suites import Suite, suite_of
@@ -54,6 +55,8 @@ class AuditExperts:
         seed: Of the starts, and of the training under --repair.
         repair: Rebuild what is beaten, warm-started from the best rival, in the folder named by
             --zoo; killed and started again, it goes on.
+        found: With --repair: SUITE.json of an audit of these experts, which begins the first round
+            instead of a new one.
         rounds: With --repair: at most so many rounds.
         recipe: With --repair: recipe of the retraining, one of PPO.
         warm_steps: With --repair: environment steps of a retraining, instead of the recipe's.
@@ -74,6 +77,7 @@ class AuditExperts:
     threshold: float = 0.02
     seed: int = 0
     repair: bool = False
+    found: Annotated[Path | None, arg(metavar="FILE")] = None
     rounds: int = 5
     recipe: str = "ppo-fast"
     warm_steps: int | None = None
@@ -86,13 +90,15 @@ class AuditExperts:
         """Audits, with a progress line; returns the exit code.
 
         Raises:
-            ValueError: for bad numbers, experts that do not fit the suite, or --repair without
-                --zoo.
+            ValueError: for bad numbers, experts that do not fit the suite, --repair without --zoo,
+                --found without --repair, or an audit of other experts.
             FileNotFoundError: if a folder has no experts.
         """
         suite = suite_of(self.suite)
         if self.repair and self.zoo is None:
             raise ValueError("`repair` changes experts in place: name their folder with --zoo")
+        if self.found is not None and not self.repair:
+            raise ValueError("`found` begins a repair: use it with --repair")
         directory = self.zoo or shipped(suite.zoo)
         check_experts(suite, directory)
         recipe = recipe_for(self.recipe, suite.env_id)
@@ -112,15 +118,64 @@ class AuditExperts:
         start = time.monotonic()
         if self.repair:
             engine = engine_named(self.engine, self.address)
-            found = _repaired(directory, settings, self.rounds, self.workers, engine, console)
+            audit = self._repaired(suite, directory, settings, engine, console)
         else:
             with fraction_bars(console) as report:
-                found = settings.audit(directory, 0, report("playing"))
-        print_audit(found, suite, console, whole=self.whole)
+                audit = settings.audit(directory, 0, report("playing"))
+        print_audit(audit, suite, console, whole=self.whole)
         if self.out is not None:
-            _write(found, suite, directory, self.donors, self.out, time.monotonic() - start)
+            _write(audit, suite, directory, self.donors, self.out, time.monotonic() - start)
             console.print(f"audit: {self.out / suite.name}.json", highlight=False, soft_wrap=True)
         return 0
+
+    def _repaired(
+        self,
+        suite: Suite,
+        directory: Path,
+        settings: RepairSettings,
+        engine: Engine,
+        console: Console,
+    ) -> Audit:
+        def found(path: Path) -> Audit:
+            return load_findings(path, suite, directory, self.donors, self.threshold)
+
+        with fraction_bars(console) as report:
+            training = report("training")
+
+            def on_progress(progress: BuildProgress) -> None:
+                training(progress.steps_done / max(progress.steps_total, 1))
+
+            def on_round(said: Sequence[Repaired]) -> None:
+                for repaired in said:
+                    console.print(
+                        f"{expert_name(repaired.context)}: {repaired.before:.1f} -> "
+                        f"{repaired.after:.1f}, kept: {repaired.kept}, from "
+                        f"{repaired.donor.parent.name}/{repaired.donor.stem}",
+                        highlight=False,
+                        soft_wrap=True,
+                    )
+
+            def on_found(audit: Audit) -> None:
+                console.print(
+                    f"{int(audit.beaten.sum())} of {len(audit)} are beaten", highlight=False
+                )
+
+            done: Repair = repair_rounds(
+                directory,
+                settings,
+                rounds=self.rounds,
+                workers=self.workers,
+                engine=engine,
+                found=None if self.found is None else partial(found, self.found),
+                on_audit=report("playing"),
+                on_found=on_found,
+                on_progress=on_progress,
+                on_round=on_round,
+            )
+        console.print(
+            f"{len(done.rounds)} rounds of repair: {OUTCOMES[done.outcome]}", highlight=False
+        )
+        return done.audit
 
 
 def check_experts(suite: Suite, directory: Path) -> Experts:
@@ -208,48 +263,6 @@ def _share(value: float) -> str:
 def _short(name: str, suite: Suite) -> str:
     """An expert's name without the features that do not vary."""
     return "_".join(part for part in name.split("_") if part.split("=")[0] in suite.features)
-
-
-def _repaired(
-    directory: Path,
-    settings: RepairSettings,
-    rounds: int,
-    workers: int | None,
-    engine: Engine,
-    console: Console,
-) -> Audit:
-    with fraction_bars(console) as report:
-        training = report("training")
-
-        def on_progress(progress: BuildProgress) -> None:
-            training(progress.steps_done / max(progress.steps_total, 1))
-
-        def on_round(said: Sequence[Repaired]) -> None:
-            for repaired in said:
-                console.print(
-                    f"{expert_name(repaired.context)}: {repaired.before:.1f} -> "
-                    f"{repaired.after:.1f}, kept: {repaired.kept}, from "
-                    f"{repaired.donor.parent.name}/{repaired.donor.stem}",
-                    highlight=False,
-                    soft_wrap=True,
-                )
-
-        def on_found(audit: Audit) -> None:
-            console.print(f"{int(audit.beaten.sum())} of {len(audit)} are beaten", highlight=False)
-
-        done: Repair = repair_rounds(
-            directory,
-            settings,
-            rounds=rounds,
-            workers=workers,
-            engine=engine,
-            on_audit=report("playing"),
-            on_found=on_found,
-            on_progress=on_progress,
-            on_round=on_round,
-        )
-    console.print(f"{len(done.rounds)} rounds of repair: {OUTCOMES[done.outcome]}", highlight=False)
-    return done.audit
 
 
 def _write(

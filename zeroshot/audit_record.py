@@ -7,6 +7,7 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from experts.audit import Audit
 from experts.provenance import commit, machine, now, versions
-from experts.store import Experts, expert_name, write_atomically
+from experts.store import Experts, expert_name, load_experts, write_atomically
 from param_envs import family_of
 from zeroshot.suites import Suite
 
@@ -136,6 +137,42 @@ def load_audit(path: Path) -> tuple[Audit, dict[str, Any]]:
     except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: not a whole audit ({error})") from error
     return audit, record
+
+
+def load_findings(
+    path: Path, suite: Suite, directory: Path, donors: Sequence[Path], threshold: float
+) -> Audit:
+    """Reads an audit of the experts in a folder, whose rivals are in that folder and the donors'.
+
+    Args:
+        path: what `save_audit` wrote.
+        suite: of the experts.
+        directory: folder of the experts.
+        donors: the further folders that the audit was made with, in any order.
+        threshold: takes the place of the audit's own.
+
+    Raises:
+        ValueError: naming the file, if it is damaged, of another suite or of other experts, or if a
+            rival's folder is not among the donors.
+    """
+    audit, record = load_audit(path)
+    for name, has, needs in (
+        ("suite", record["suite"], suite.name),
+        ("experts", record["experts"], fingerprint(load_experts(directory))),
+    ):
+        if has != needs:
+            raise ValueError(f"{path}: is of {name} {has}, {directory} has {needs}: audit anew")
+    folders = {donor.name: donor for donor in donors}
+    missing = sorted({*record["donors"]} - {*folders})
+    if missing:
+        raise ValueError(f"{path}: was made with the donors {', '.join(missing)} too: name them")
+    rivals = tuple(
+        folders[rival.parent.name] / rival.name
+        if rival.parent.name in record["donors"]
+        else directory / rival.name
+        for rival in audit.rivals
+    )
+    return replace(audit, rivals=rivals, threshold=threshold)
 
 
 def _row(audit: Audit, i: int) -> dict[str, Any]:

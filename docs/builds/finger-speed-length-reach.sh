@@ -5,3 +5,8 @@ zeroshot experts build finger-speed-length-reach --chain --along length --warm-s
 zeroshot experts audit finger-speed-length-reach --zoo zoo/finger-speed-length-reach --repair --episodes 1 \
     --confirm 20 --seed 10 --rounds 2 --warm-steps 250000 \
     --donors zoo/finger-length-reach zoo/finger-speed-reach  # stopped after its first round
+# a second round, from the list of a fresh audit (docs/results/audits at commit 9a2ed79)
+zeroshot experts audit finger-speed-length-reach --zoo zoo/finger-speed-length-reach --repair \
+    --donors zoo/finger-length-reach zoo/finger-speed-reach \
+    --found finger-speed-length-reach.json --threshold 0.015 --episodes 1 --seed 31 --rounds 1 \
+    --warm-steps 300000

@@ -12,6 +12,8 @@ from experts import Expert, MLPPolicies, MLPs, save_expert
 from zeroshot.suites import SUITES, Suite
 from zeroshot.summary import summarise_methods
 
+QUICK_AUDIT = ("--episodes", "1", "--confirm", "3", "--decide", "5")
+
 USER_METHOD = '''
 import time
 from dataclasses import dataclass
@@ -130,6 +132,12 @@ def suite() -> Suite:
 @pytest.fixture(scope="session")
 def zoo(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_zoo(suite, tmp_path_factory.mktemp("zoo") / "tiny")
+
+
+@pytest.fixture
+def tiny(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setitem(SUITES, "tiny", suite)
+    return "tiny"
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +13,8 @@ from rich.console import Console
 
 from experts import load_experts
 from experts.audit import Audit
-from experts.jobs import Job, manifest_path
 from experts.store import load_expert, save_expert
-from tests.zeroshot.conftest import make_zoo
+from tests.zeroshot.conftest import QUICK_AUDIT, make_zoo
 from zeroshot.audit import check_experts, print_audit, summary_lines
 from zeroshot.audit_figures import audit_figure
 from zeroshot.audit_record import audit_record, fingerprint, load_audit, save_audit
@@ -25,7 +23,6 @@ from zeroshot.figures import save_figure
 from zeroshot.suites import SUITES, Suite
 
 ROOT = Path(__file__).parents[2]
-QUICK = ["--episodes", "1", "--confirm", "3", "--decide", "5"]
 
 JOINT = Suite(
     name="joint",
@@ -33,12 +30,6 @@ JOINT = Suite(
     reward="reach",
     grid={"speed": (-2.0, -1.0, 1.0, 2.0), "torso": (0.4, 0.5, 0.6)},
 )
-
-
-@pytest.fixture
-def tiny(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setitem(SUITES, "tiny", suite)
-    return "tiny"
 
 
 def made_up(suite: Suite, *, ids: Sequence[int] | None = None, beaten: int = 1) -> Audit:
@@ -85,7 +76,17 @@ def test_an_audit_is_printed_and_written(
     capsys: pytest.CaptureFixture[str], tiny: str, zoo: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "audits"
-    words = ["experts", "audit", tiny, "--zoo", str(zoo), "--out", str(out), "--whole", *QUICK]
+    words = [
+        "experts",
+        "audit",
+        tiny,
+        "--zoo",
+        str(zoo),
+        "--out",
+        str(out),
+        "--whole",
+        *QUICK_AUDIT,
+    ]
     assert main(words) == 0
     said = capsys.readouterr().out
     assert "tiny: 8 experts, mean return" in said and "context relevance" in said
@@ -108,43 +109,24 @@ def test_some_of_a_suites_experts_can_be_audited(
     capsys: pytest.CaptureFixture[str], tiny: str, suite: Suite, tmp_path: Path
 ) -> None:
     some = make_zoo(suite, tmp_path / "some", contexts=[1, 2, 6])
-    assert main(["experts", "audit", tiny, "--zoo", str(some), *QUICK]) == 0
+    assert main(["experts", "audit", tiny, "--zoo", str(some), *QUICK_AUDIT]) == 0
     assert "tiny: 3 of 8 experts" in capsys.readouterr().out
-
-
-def test_repair_from_the_command_line(
-    capsys: pytest.CaptureFixture[str],
-    tiny: str,
-    suite: Suite,
-    zoo: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Successors are the old experts here, so that only donors can win."""
-    mine, donors = make_zoo(suite, tmp_path / "mine", contexts=[0, 4]), zoo
-
-    def run_jobs(jobs: Sequence[Job], *_: Any, directory: Path, **__: Any) -> None:
-        for job in jobs:
-            save_expert(load_expert(manifest_path(mine, job.context)), directory)
-
-    monkeypatch.setattr("experts.rebuild.run_jobs", run_jobs)
-    words = ["experts", "audit", tiny, "--zoo", str(mine), "--donors", str(donors), "--repair"]
-    assert main([*words, "--rounds", "2", "--out", str(tmp_path / "out"), *QUICK]) == 0
-    said = capsys.readouterr().out
-    rounds = [line for line in said.splitlines() if "of repair:" in line]
-    assert len(rounds) == 1 and "of 2 are beaten" in said
-    _, record = load_audit(tmp_path / "out" / "tiny.json")
-    assert record["donors"] == ["tiny"] and record["n_experts"] == 2
-    assert record["experts"] == fingerprint(load_experts(mine))
-    copied = [r for r in load_experts(mine).records if r["recipe"].endswith("-copied")]
-    assert 0 < len(copied) <= said.count("kept: donor"), "a round may copy one again"
-    assert not (mine / ".repair").exists()
 
 
 def test_help_has_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["experts", "audit", "--help"]) == 0
     said = capsys.readouterr().out
-    for name in ("zoo", "donors", "out", "episodes", "confirm", "threshold", "seed", "repair"):
+    for name in (
+        "zoo",
+        "donors",
+        "out",
+        "episodes",
+        "confirm",
+        "threshold",
+        "seed",
+        "repair",
+        "found",
+    ):
         assert f"--{name}" in said
     for name in ("rounds", "recipe", "warm-steps", "workers", "engine", "address", "whole"):
         assert f"--{name}" in said
@@ -154,6 +136,7 @@ BAD_USAGE = [
     (["nope"], "unknown suite 'nope'"),
     (["finger-length-reach", "--zoo", "{out}"], "no experts in {out}"),
     (["cheetah-speed", "--repair"], "name their folder with --zoo"),
+    (["cheetah-speed", "--found", "x.json"], "`found` begins a repair: use it with --repair"),
     (["tiny"], "no zoo 'tiny' is shipped"),
     (["tiny", "--zoo", "{zoo}", "--threshold", "-1"], "`threshold` must be at least 0, got -1"),
     (["tiny", "--zoo", "{zoo}", "--confirm", "1"], "`confirming_episodes` must be at least 2"),
