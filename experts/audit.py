@@ -211,7 +211,7 @@ def audit(
             0, too few episodes, or if there is only one policy.
         FileNotFoundError: if a zoo has no experts.
     """
-    if threshold < 0.0:
+    if not threshold >= 0.0:
         raise ValueError(f"`threshold` must be at least 0, got {threshold}")
     for name, value, least in (
         ("finding_episodes", finding_episodes, 1),

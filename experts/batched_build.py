@@ -11,7 +11,7 @@ import torch
 
 from experts.assessment import assess
 from experts.build import plan
-from experts.jobs import BuildError, BuildProgress, Job, unfinished
+from experts.jobs import BuildError, BuildProgress, Job, check_kept, unfinished
 from experts.offpolicy import CheckpointSchedule, Saving, train_many
 from experts.offpolicy.state import load_facts
 from experts.recipes import RECIPES, Recipe
@@ -195,13 +195,15 @@ def build_batched(
         on_progress: called a hundred times a batch.
 
     Raises:
-        ValueError: for a recipe of PPO, a device that is not there, or the saved state of a batch
-            that is not one of this build's.
+        ValueError: for a recipe of PPO, a device that is not there, experts there of another
+            family, reward, discount or context, or the saved state of a batch that is not one of
+            this build's.
         BuildError: at the end, if batches failed; names their contexts and why.
     """
     check_batched(recipe)
     device = batching.chosen_device()
     jobs = plan(family, contexts, directory=directory, seed=seed)
+    check_kept(directory, family, contexts, reward=reward, recipe=recipe)
     batches = plan_batches(jobs, directory, batching.batch_size)
     _discard_leftovers(directory, batches)
     tally = _Tally(jobs=jobs, batches=batches, directory=directory, recipe=recipe)

@@ -11,6 +11,7 @@ import torch
 
 from experts.batched_build import CHECKPOINTS, REPLAY_LIMIT, STATE, check_batched, replay_bytes
 from experts.collections import Collection, read_checkpoints
+from experts.jobs import check_kept
 from experts.offpolicy import CheckpointSchedule, Saving, train_many
 from experts.recipes import Recipe
 from experts.store import Expert
@@ -93,7 +94,8 @@ def build_collection(
         on_steps: called now and then with the environment steps done so far, an agent.
 
     Raises:
-        ValueError: for a recipe of PPO, or as `train_many` does.
+        ValueError: for a recipe of PPO, experts there of another family, reward, discount or
+            context, or as `train_many` does.
         FloatingPointError: if an agent's weights are no longer finite.
     """
     check_batched(recipe)
@@ -101,6 +103,7 @@ def build_collection(
     name = f"{recipe.name}-collection"
     recipe = replace(recipe, name=name, total_steps=total, warm_steps=total)
     directory.mkdir(parents=True, exist_ok=True)
+    check_kept(directory, family, contexts, reward=reward, recipe=recipe)
     train_many(
         family,
         contexts,

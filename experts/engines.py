@@ -180,6 +180,9 @@ class _LocalPool:
             worker.stop()
 
     def _hand_out(self) -> None:
+        for worker in [w for w in self._workers if not w.busy and not w.alive]:
+            self._workers.remove(worker)  # died of what nobody had asked of it
+            worker.stop()
         while self._waiting:
             idle = next((worker for worker in self._workers if not worker.busy), None)
             if idle is None and len(self._workers) == self._most:
@@ -203,6 +206,10 @@ class _Worker:
         )
         self._process.start()
         theirs.close()
+
+    @property
+    def alive(self) -> bool:
+        return self._process.is_alive()
 
     def give(self, key: Hashable, piece: Any) -> None:
         self._key, self.busy = key, True

@@ -137,7 +137,7 @@ def recorded_speed(directory: Path, env_id: str, recipe: Recipe) -> Speed | None
         try:
             record = json.loads(path.read_text())
             same = record["env_id"] == env_id and _costs_as_much(record, recipe)
-            if "trained_together" in record:
+            if record.get("trained_together", 1) > 1:
                 continue  # its seconds are its share of a batch's
             if same and record["seconds"] > 0:
                 found.append(record["seconds"] / record["steps"])

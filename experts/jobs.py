@@ -126,7 +126,7 @@ def run_jobs(
 
     Raises:
         ValueError: for a number of workers below 1, two jobs of one context, checkpoints with a
-            recipe of PPO, or experts there with another discount: they would not go together.
+            recipe of PPO, or experts there of another family, reward, discount or context.
         BuildError: at the end, if experts failed; names them and why.
     """
     if workers is not None and workers < 1:
@@ -138,7 +138,8 @@ def run_jobs(
     if recipe.algorithm == "ppo" and checkpoints is not None:
         raise ValueError(f"`checkpoints` need a recipe of TD3 or SAC, got {recipe.name!r}")
     _discard_torn_writes(directory)
-    _check_discounts(jobs, directory, recipe)
+    contexts = [job.context for job in jobs]
+    check_kept(directory, family, contexts, reward=reward, recipe=recipe)
     board = _Board(
         jobs=list(jobs),
         directory=directory,
@@ -322,22 +323,36 @@ def _train_alone(
             checkpoints=here,
             on_steps=report,
         )
-        kept = None if here is None else checkpoint_path(here.directory, context).read_bytes()
-        return Trained(expert=expert, checkpoints=kept)
+        path = checkpoint_path(Path(folder), context)
+        return Trained(expert=expert, checkpoints=path.read_bytes() if path.exists() else None)
 
 
-def _check_discounts(jobs: Sequence[Job], directory: Path, recipe: Recipe) -> None:
-    """No rollouts can be had of experts that differ in the discount."""
-    for job in jobs:
-        path = manifest_path(directory, job.context)
+def check_kept(
+    directory: Path, family: Family, contexts: Sequence[Context], *, reward: str, recipe: Recipe
+) -> None:
+    """Checks that experts already in a folder are such as a build would write.
+
+    A build keeps them by their names, and no rollouts can be had of experts that do not go
+    together.
+
+    Raises:
+        ValueError: if one is of another family, reward, discount or context.
+    """
+    for context in contexts:
+        path = manifest_path(directory, context)
         if not path.exists():
             continue
-        found = read_manifest(path).get("discount")
-        if found != recipe.discount:
-            raise ValueError(
-                f"{path} has the discount {found}, the recipe {recipe.name} has {recipe.discount}: "
-                "build into another folder"
-            )
+        record = read_manifest(path)
+        for name, has, needs in (
+            ("family", record.get("env_id"), family.env_id),
+            ("reward", record.get("reward"), reward),
+            ("discount", record.get("discount"), recipe.discount),
+            ("context", record.get("context"), dict(context)),
+        ):
+            if has != needs:
+                raise ValueError(
+                    f"{path} has the {name} {has}, this build {needs}: build into another folder"
+                )
 
 
 def _discard_torn_writes(directory: Path) -> None:

@@ -24,13 +24,24 @@ from experts.evaluation import episode_seeds, play
 from experts.jobs import BuildProgress, Job, manifest_path, run_jobs
 from experts.policy import MLPPolicies
 from experts.recipes import Recipe
-from experts.store import Expert, expert_name, load_expert, save_expert, write_atomically
+from experts.store import (
+    Expert,
+    expert_name,
+    load_expert,
+    load_experts,
+    save_expert,
+    write_atomically,
+)
 from param_envs import Context, family_of
 
 CANDIDATES = ".repair"
 """Folder within the zoo where candidates wait for all others; it makes a repair resumable."""
 PLAN = "plan"
 """File in it that says whom the present round rebuilds, and from whom."""
+DECIDED = "decided"
+"""File in it that says what is kept, written before the first expert is replaced."""
+CHOSEN = "chosen"
+"""Folder in it of the experts that replace others."""
 FINAL_EPISODES = 20
 FINAL_SEED = 3_000_017
 SEEDS_A_ROUND = 1000
@@ -68,7 +79,7 @@ class RepairSettings:
     n_steps: int | None = None
 
     def __post_init__(self) -> None:
-        if self.threshold < 0.0:
+        if not self.threshold >= 0.0:
             raise ValueError(f"`threshold` must be at least 0, got {self.threshold}")
 
     def audit(
@@ -188,9 +199,38 @@ def rebuild(
 ) -> list[Repaired]:
     """Trains the successors of a round and keeps the best of old expert, successor and donor.
 
+    All are compared before any is replaced, since a donor may itself be among the beaten; and what
+    is decided is on disk by then, so that a kill in between changes nothing.
+
     Raises:
         BuildError: if an expert failed to train; the others' successors wait for the next call.
     """
+    candidates = directory / CANDIDATES
+    if not (candidates / DECIDED).exists():
+        _decide(
+            directory, settings, planned, workers=workers, engine=engine, on_progress=on_progress
+        )
+    family = load_experts(directory).family
+    said = []
+    for plain in json.loads((candidates / DECIDED).read_text()):
+        context = family.context(**plain["context"])
+        said.append(Repaired(**{**plain, "context": context, "donor": Path(plain["donor"])}))
+        if plain["kept"] != "old":
+            save_expert(load_expert(manifest_path(candidates / CHOSEN, context)), directory)
+    shutil.rmtree(candidates, ignore_errors=True)
+    return said
+
+
+def _decide(
+    directory: Path,
+    settings: RepairSettings,
+    planned: Round,
+    *,
+    workers: int | None,
+    engine: Engine | None,
+    on_progress: Callable[[BuildProgress], None] | None,
+) -> None:
+    """Trains, compares, and writes down what is kept."""
     candidates = directory / CANDIDATES
     if planned.jobs:
         first = load_expert(manifest_path(directory, planned.jobs[0].context))
@@ -205,13 +245,15 @@ def rebuild(
             engine=engine,
             on_progress=on_progress,
         )
-    # All are compared before any is replaced: a donor may itself be among the beaten.
-    decided = [_choose(job, directory, settings) for job in planned.jobs]
-    for expert, repaired in decided:
+    said = []
+    for job in planned.jobs:
+        expert, repaired = _choose(job, directory, settings)
         if repaired.kept != "old":
-            save_expert(expert, directory)
-    shutil.rmtree(candidates, ignore_errors=True)
-    return [repaired for _, repaired in decided]
+            save_expert(expert, candidates / CHOSEN)
+        said.append(
+            {**asdict(repaired), "context": dict(job.context), "donor": str(repaired.donor)}
+        )
+    write_atomically(candidates / DECIDED, json.dumps(said, indent=1).encode())
 
 
 def _choose(job: Job, directory: Path, settings: RepairSettings) -> tuple[Expert, Repaired]:
@@ -232,12 +274,10 @@ def _choose(job: Job, directory: Path, settings: RepairSettings) -> tuple[Expert
     )
     before, trained, lent = played.returns.mean(axis=1).tolist()
     better = max(before, trained)
-    # An interrupted round may have put the successor in its place already.
-    replaced = old.record["sha256"] == successor.record["sha256"]
     expert, kept, after = old, "old", before
     if lent > better + settings.threshold * abs(better):
         expert, kept, after = _copied(donor, successor), "donor", lent
-    elif trained > before or replaced:
+    elif trained > before:
         expert, kept, after = successor, "successor", trained
     said = Repaired(
         context=job.context,

@@ -2,11 +2,45 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from experts.validation import require
+
 Algorithm = Literal["ppo", "td3", "sac"]
+
+
+_COUNTS = {
+    "total_steps": 1,
+    "warm_steps": 1,
+    "n_envs": 1,
+    "batch_size": 1,
+    "n_candidates": 1,
+    "rollout_steps": 1,
+    "epochs": 1,
+    "policy_delay": 1,
+    "updates_per_step": 1,
+    "buffer_size": 1,
+    "episode_steps": 1,
+    "exploration_steps": 1,
+    "critic_steps": 0,
+    "learning_starts": 0,
+    "policy_hold": 0,
+}
+_RATES = (
+    "learning_rate",
+    "final_learning_rate",
+    "warm_learning_rate",
+    "exploration",
+    "warm_exploration",
+    "final_exploration",
+    "clip_range",
+    "final_layer_scale",
+    "target_noise_clip",
+)
+_WEIGHTS = ("entropy_weight", "target_noise")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,46 +144,31 @@ class Recipe:
     buffer_size: int = 1_000_000
 
     def __post_init__(self) -> None:
-        positive = (
-            "total_steps",
-            "warm_steps",
-            "n_envs",
-            "learning_rate",
-            "final_learning_rate",
-            "batch_size",
-            "exploration",
-            "warm_exploration",
-            "final_exploration",
-            "n_candidates",
-            "rollout_steps",
-            "epochs",
-            "final_layer_scale",
-            "target_noise_clip",
-            "policy_delay",
-            "updates_per_step",
-            "buffer_size",
-        )
-        for name in positive:
-            if getattr(self, name) <= 0:
-                raise ValueError(f"`{name}` must be above 0, got {getattr(self, name)}")
-        if self.episode_steps is not None and self.episode_steps <= 0:
-            raise ValueError(f"`episode_steps` must be above 0, got {self.episode_steps}")
-        if not 0.0 <= self.retry_share <= 1.0:
-            raise ValueError(f"`retry_share` must be in [0, 1], got {self.retry_share}")
-        if not 0.0 < self.discount < 1.0:
-            raise ValueError(f"`discount` must be in (0, 1), got {self.discount}")
-        if self.algorithm not in ("ppo", "td3", "sac"):
-            raise ValueError(f"`algorithm` must be ppo, td3 or sac, got {self.algorithm!r}")
-        if not self.exploration_levels or min(self.exploration_levels) < 0:
-            raise ValueError(
-                f"`exploration_levels` must be numbers of at least 0, got {self.exploration_levels}"
-            )
-        if self.warm_learning_rate is not None and self.warm_learning_rate <= 0:
-            raise ValueError(f"`warm_learning_rate` must be above 0, got {self.warm_learning_rate}")
-        if self.policy_hold < 0:
-            raise ValueError(f"`policy_hold` must be at least 0, got {self.policy_hold}")
-        if self.target_noise is not None and self.target_noise < 0:
-            raise ValueError(f"`target_noise` must be at least 0, got {self.target_noise}")
+        for name, least in _COUNTS.items():
+            value = getattr(self, name)
+            if value is not None:
+                whole = isinstance(value, int) and value >= least
+                require(name, value, whole, f"a whole number of at least {least}")
+        for name in _RATES:
+            value = getattr(self, name)
+            if value is not None:
+                require(name, value, 0.0 < value < math.inf, "above 0 and finite")
+        for name in _WEIGHTS:
+            value = getattr(self, name)
+            if value is not None:
+                require(name, value, 0.0 <= value < math.inf, "at least 0 and finite")
+        require("retry_share", self.retry_share, 0.0 <= self.retry_share <= 1.0, "in [0, 1]")
+        require("gae_lambda", self.gae_lambda, 0.0 <= self.gae_lambda <= 1.0, "in [0, 1]")
+        require("target_tau", self.target_tau, 0.0 < self.target_tau <= 1.0, "in (0, 1]")
+        require("discount", self.discount, 0.0 < self.discount < 1.0, "in (0, 1)")
+        known = ("ppo", "td3", "sac")
+        require("algorithm", self.algorithm, self.algorithm in known, "ppo, td3 or sac")
+        for name in ("hidden", "critic_hidden"):
+            widths = getattr(self, name) or ()
+            require(name, widths, all(width >= 1 for width in widths), "widths of at least 1")
+        levels = self.exploration_levels
+        fits = bool(levels) and all(0.0 <= level < math.inf for level in levels)
+        require("exploration_levels", levels, fits, "numbers of at least 0")
 
     @property
     def levels(self) -> tuple[float, ...]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from experts.evaluation import episode_seeds, episodes_env
 from experts.policy import Floats, MLPPolicies, MLPs
 from experts.store import Experts
 from param_envs import Context, Family, ParamVectorEnv
+from param_envs.env import TIME_LIMIT
 
 DEFAULT_NOISE = (0.0, 0.0, 0.0, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.5)
 """Standard deviation of the noise in each episode of the default data."""
@@ -42,7 +44,8 @@ class Rollouts:
         next_observations: (C, E, T, observation_size).
         values: q* of (observation, label), discounted, in units of the reward, (C, E, T).
         mask: True where the episode was still running, (C, E, T).
-        terminated: whether the episode ended because it failed, not by time, (C, E).
+        terminated: whether nothing follows the episode, (C, E): it failed or its physics diverged,
+            instead of running out of time.
         noise: standard deviation of the exploration noise of each episode, (E,).
         seeds: `env.reset(seed=...)` of each episode, (C, E); None where unknown.
         experts: the experts, in the order of the contexts; None where the data came without.
@@ -111,9 +114,9 @@ def collect(
         seed: of starts and noise.
         n_steps: longest episode, the family's own by default.
         value: `critic` takes q* from the experts' critics at their own actions: Q(s, label) of TD3
-            and SAC, V(s) of PPO. `monte-carlo` is the discounted return of the recorded episode,
-            plus the critic's value after its end unless the episode failed there. In noisy
-            episodes that is the noisy behaviour's. Experts without critics play on after the end,
+            and SAC (which counts its entropy too), V(s) of PPO. `monte-carlo` is the discounted
+            return of the recorded episode, plus the critic's value after its end unless the episode
+            failed there. In noisy episodes that is the noisy behaviour's. Experts without critics play on after the end,
             until what follows counts less than `NEGLIGIBLE`. None leaves q* out: zeros.
         behaviour: C policies that act instead of the experts, which only label what these do; then
             no episode is the expert's own, and `noise` has to say so by being above 0 everywhere.
@@ -168,14 +171,16 @@ def collect(
         jitter = rng.standard_normal(labels.shape, dtype=np.float32) * deviation[:, None]
         intended = labels if behaviour is None else behaviour.act(grouped)
         actions = np.clip(intended + jitter, -1.0, 1.0)
-        observation, reward, terminated, truncated, _ = env.step(actions.reshape(env.num_envs, -1))
+        observation, reward, terminated, truncated, info = env.step(
+            actions.reshape(env.num_envs, -1)
+        )
         arrays["observations"][:, :, t] = grouped
         arrays["labels"][:, :, t] = labels
         arrays["actions"][:, :, t] = actions
         arrays["next_observations"][:, :, t] = observation.reshape(grouped.shape)
         rewards[:, :, t] = reward.reshape(running.shape)
         mask[:, :, t] = running
-        failed |= running & terminated.reshape(running.shape)
+        failed |= running & _failed(terminated, truncated, info).reshape(running.shape)
         running &= ~(terminated | truncated).reshape(running.shape)
         if not running.any():
             break
@@ -244,11 +249,21 @@ def _played_on(
     returns, weight = np.zeros(alive.shape, dtype=np.float64), 1.0
     for _ in range(n_steps):
         actions = policies.act(observation.reshape(*alive.shape, -1))
-        observation, reward, terminated, _, _ = env.step(actions.reshape(env.num_envs, -1))
+        observation, reward, terminated, truncated, info = env.step(
+            actions.reshape(env.num_envs, -1)
+        )
         returns += weight * np.where(alive, reward.reshape(alive.shape), 0.0)
         weight *= discount
-        alive = alive & ~terminated.reshape(alive.shape)
+        alive = alive & ~_failed(terminated, truncated, info).reshape(alive.shape)
     return returns.astype(np.float32)
+
+
+def _failed(
+    terminated: NDArray[np.bool_], truncated: NDArray[np.bool_], info: Mapping[str, Any]
+) -> NDArray[np.bool_]:
+    """Which episodes (n,) nothing follows: they failed, or their physics diverged."""
+    failed = terminated | (truncated & (info["truncation_reason"] != TIME_LIMIT))
+    return np.asarray(failed, dtype=np.bool_)
 
 
 def _shared_discount(experts: Experts) -> float:

@@ -87,7 +87,7 @@ def export(
     )
 
 
-def to_sb3(expert: Expert) -> BaseAlgorithm:
+def to_sb3(expert: Expert, *, buffer_size: int = 1_000_000) -> BaseAlgorithm:
     """An SB3 model whose `predict(observation, deterministic=True)` equals the expert's action.
 
     PPO experts become PPO models, TD3 and SAC experts models of their own; observation statistics
@@ -118,15 +118,18 @@ def to_sb3(expert: Expert) -> BaseAlgorithm:
     )
     kwargs: dict[str, Any] = {"net_arch": widths, "activation_fn": activation}
     shared: dict[str, Any] = {"policy_kwargs": kwargs, "device": "cpu"}
+    shared["gamma"] = expert.record["discount"]
     model: BaseAlgorithm
     if algorithm == "ppo":
         model = PPO(TanhMeanPolicy, env, **shared)
         if "log_std" in expert.extras:
             model.policy.log_std.data.copy_(torch.as_tensor(expert.extras["log_std"]))
     elif algorithm == "td3":
-        model = TD3("MlpPolicy", env, buffer_size=1, **shared)
+        model = TD3("MlpPolicy", env, buffer_size=buffer_size, **shared)
     elif algorithm == "sac":
-        model = SAC("MlpPolicy", env, buffer_size=1, **shared)
+        model = SAC("MlpPolicy", env, buffer_size=buffer_size, **shared)
+        if "log_entropy_weight" in expert.extras and model.log_ent_coef is not None:
+            model.log_ent_coef.data.copy_(torch.as_tensor(expert.extras["log_entropy_weight"]))
     else:
         raise ValueError(f"`algorithm` must be ppo, td3 or sac, got {algorithm!r}")
     actor, critic = _layers(model)

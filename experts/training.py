@@ -19,7 +19,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecNormalize
 from torch import nn
 
-from experts.evaluation import play
+from experts.evaluation import episode_seeds, play
 from experts.policy import MLPPolicies
 from experts.provenance import provenance
 from experts.recipes import Recipe
@@ -139,7 +139,7 @@ def best_step(
     reward: str,
     episode_steps: int | None = None,
 ) -> int:
-    """The step after which the deterministic policy was best, on starts of its own.
+    """The step after which the deterministic policy was best, on starts that all share.
 
     Where what decides is the start (`episode_steps` is given), many short episodes are played.
     """
@@ -147,13 +147,15 @@ def best_step(
         return next(iter(candidates))
     longest = family.max_episode_steps
     n_steps = longest if episode_steps is None else min(longest, 2 * episode_steps)
+    n_episodes = SELECTION_EPISODES * longest // n_steps
     played = play(
         MLPPolicies.stack([candidate.policy for candidate in candidates.values()]),
         family,
         [context] * len(candidates),
         reward=reward,
-        n_episodes=SELECTION_EPISODES * longest // n_steps,
+        n_episodes=n_episodes,
         seed=SELECTION_SEED,
+        starts=episode_seeds(SELECTION_SEED, 1, n_episodes) * len(candidates),
         n_steps=n_steps,
         n_threads=1,
     )
@@ -262,7 +264,7 @@ def _model(recipe: Recipe, environment: Any, seed: int, *, warm: bool) -> BaseAl
 
 
 WARM_RATE = 0.5
-"""A warm start learns at half the rate."""
+"""A warm start of PPO begins at so much of a rate that falls; a constant one stays."""
 
 
 def _make_orthogonal(model: TD3, seed: int) -> None:

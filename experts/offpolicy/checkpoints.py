@@ -111,15 +111,18 @@ class CheckpointRecorder:
         self._steps: list[int] = []
         self._policies: list[MLPPolicies] = []
         self._unwritten = 0
+        self.last: int | None = None
+        """Environment steps before the last policy kept, written or not."""
 
     def due(self, steps: int) -> bool:
         """Whether a policy is to be kept after `steps` environment steps of each agent."""
         if steps < self._schedule.start:
             return False
-        return not self._steps or steps >= self._steps[-1] + self._schedule.every
+        return self.last is None or steps >= self.last + self._schedule.every
 
     def keep(self, steps: int, policies: MLPPolicies) -> None:
         """Keeps the policies of all agents, and writes where it is time to."""
+        self.last = steps
         self._steps.append(steps)
         self._policies.append(policies)
         self._unwritten += 1
@@ -146,16 +149,26 @@ class CheckpointRecorder:
             )
         self._unwritten = 0
 
-    def restore(self, steps: int) -> None:
-        """Takes up what the files have of the first `steps` environment steps.
+    def restore(self, steps: int, last: int | None) -> None:
+        """Takes up what the files have of the first `steps` environment steps of this training.
+
+        Nothing, where one is missing or of another training: the first write was cut short.
+
+        Args:
+            steps: environment steps of an agent that are done.
+            last: those before the last policy kept until then, which a file may have no more.
 
         Raises:
-            ValueError: naming a file that is missing or damaged, if others are there.
+            ValueError: naming a damaged file.
         """
+        self.last = last
         paths = [checkpoint_path(self._schedule.directory, r["context"]) for r in self._records]
-        if not any(path.exists() for path in paths):
+        if not all(path.exists() for path in paths):
             return
         found = [load_checkpoints(path) for path in paths]
+        for own, each in zip(self._records, found, strict=True):
+            if not json.loads(json.dumps(own)).items() <= each.record.items():
+                return
         # A kill between two files leaves some with policies that others lack.
         common = set.intersection(*({int(step) for step in each.steps} for each in found))
         for step in sorted(step for step in common if step <= steps):

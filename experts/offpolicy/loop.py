@@ -15,7 +15,13 @@ from experts.offpolicy.agents import make_learner, policies_of, start_from
 from experts.offpolicy.checkpoints import CheckpointRecorder
 from experts.offpolicy.crowd import Crowd
 from experts.offpolicy.replay import Replay
-from experts.offpolicy.state import Saving, check_same_training, load_state, save_state
+from experts.offpolicy.state import (
+    Saving,
+    check_same_training,
+    discard_torn_states,
+    load_state,
+    save_state,
+)
 from experts.offpolicy.td3 import TD3Learner
 from experts.offpolicy.updates import Updates
 from experts.recipes import Recipe
@@ -125,6 +131,7 @@ class Loop:
                 snapshots.pop(0)
                 self.candidates[self.steps] = self.parameters()
             if self._recorder is not None and self._recorder.due(self.steps):
+                self._check_finite()
                 arrays = self.learner.actor.arrays()
                 activation = self.learner.actor.activation
                 policies = policies_of(*arrays, self.learner.action_size, activation)
@@ -160,7 +167,7 @@ class Loop:
         recipe = self._recipe
         deviation = self._follow_schedules()
         actions = self._choose_actions(deviation).cpu()
-        if len(self._replay) >= min(recipe.learning_starts, self._replay.capacity):
+        if len(self._replay) >= max(1, min(recipe.learning_starts, self._replay.capacity)):
             self._updates.run(recipe.updates_per_step)
         observations = self._crowd.observations
         self._replay.add(observations, actions, *self._crowd.step(actions))
@@ -222,23 +229,31 @@ class Loop:
             tensors |= {f"candidate.{step}.{name}": value for name, value in parameters.items()}
         facts = {
             "identity": self._identity,
+            "device": self._device.type,
             "steps": self.steps,
             "seconds": self.seconds,
             "n_updates": self.learner.n_updates,
             "written": self._replay.written,
             "curves": self.curves,
+            "kept": None if self._recorder is None else self._recorder.last,
         }
         save_state(saving.path, tensors, facts)
 
     def _resume(self) -> None:
-        if self._saving is None or not self._saving.path.exists():
+        if self._saving is None:
+            return
+        discard_torn_states(self._saving.path)
+        if not self._saving.path.exists():
             return
         tensors, facts = load_state(self._saving.path)
         check_same_training(self._saving.path, self._identity, facts)
         self.steps, self.seconds = facts["steps"], facts["seconds"]
         self.curves = [[(step, mean) for step, mean in curve] for curve in facts["curves"]]
         self.learner.load(tensors, facts["n_updates"])
-        self._generator.set_state(tensors["generator"])
+        if facts.get("device", self._device.type) == self._device.type:
+            self._generator.set_state(tensors["generator"])
+        else:  # generators of CPU and GPU have other states
+            self._generator.manual_seed(self._generator.initial_seed() + self.steps)
         if "replay" in tensors:
             self._replay.load(tensors, facts["written"])
         for name, value in tensors.items():
@@ -247,4 +262,4 @@ class Loop:
                 self.candidates.setdefault(int(step), {})[part] = value.to(self._device)
         self.candidates = dict(sorted(self.candidates.items()))
         if self._recorder is not None:
-            self._recorder.restore(self.steps)
+            self._recorder.restore(self.steps, facts.get("kept"))

@@ -53,8 +53,16 @@ def save_state(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, An
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except SafetensorError as error:
+        raise OSError(f"{path}: cannot be written ({error})") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def discard_torn_states(path: Path) -> None:
+    """Removes what kills in the middle of `save_state` have left."""
+    for part in path.parent.glob(f".{path.name}.*.part"):
+        part.unlink(missing_ok=True)
 
 
 def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -15,7 +15,7 @@ from experts.offpolicy.loop import Loop
 from experts.offpolicy.state import Saving
 from experts.provenance import provenance
 from experts.recipes import Recipe
-from experts.store import Expert, save_expert
+from experts.store import Expert, expert_name, save_expert
 from experts.training import CURVE_POINTS, best_step, evaluated, hyperparameters, parentage
 from param_envs import Context, Family
 
@@ -66,8 +66,11 @@ def train_many(
             another training.
         FloatingPointError: if an agent's weights are no longer finite; names its context.
     """
-    if not contexts or len(set(contexts)) != len(contexts):
-        raise ValueError(f"`contexts` must be at least one, all different, got {list(contexts)}")
+    if not contexts or len({expert_name(context) for context in contexts}) != len(contexts):
+        raise ValueError(
+            "`contexts` must be at least one, all different in six digits, got "
+            f"{[expert_name(context) for context in contexts]}"
+        )
     if warm_starts is not None and len(warm_starts) != len(contexts):
         raise ValueError(
             f"`warm_starts` must be one expert a context, {len(contexts)}, got {len(warm_starts)}"

@@ -149,7 +149,8 @@ def test_killed_build_takes_up_its_batch(
     assert last["steps"] == 48
     # Without a replay, updates rest for 12 transitions (6 steps of 2) after the 28th.
     assert last["updates"] == (48 - 12 if limit else (28 - 12) + (20 - 12))
-    assert before.items() <= stamps(tmp_path).items() or "shortfall" in last
+    weights = {name: stamp for name, stamp in before.items() if name.endswith(".safetensors")}
+    assert weights and weights.items() <= stamps(tmp_path).items()
     assert not list(tmp_path.glob(".*"))
 
 

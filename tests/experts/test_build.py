@@ -111,12 +111,21 @@ def test_td3_chains_and_keeps_policies_along_the_way(tmp_path: Path) -> None:
         assert kept.record["context"] == dict(context)
 
 
-def test_experts_of_one_folder_have_one_discount(tmp_path: Path) -> None:
-    arguments = {"reward": "track", "directory": tmp_path}
-    build(FAMILY, CONTEXTS[:1], recipe=TINY, **arguments)
-    with pytest.raises(ValueError, match=r"speed=-2_torso=0.5.json has the discount .* tiny has"):
-        build(FAMILY, CONTEXTS[:2], recipe=replace(TINY, discount=0.5), **arguments)
-    assert len(list(tmp_path.glob("*.json"))) == 1
+def test_what_is_in_a_folder_already_must_fit(tmp_path: Path) -> None:
+    arguments = {"reward": "track", "recipe": TINY, "directory": tmp_path}
+    build(FAMILY, CONTEXTS[:1], **arguments)
+    reports: list[BuildProgress] = []
+    for change, has, needs in (
+        ({"recipe": replace(TINY, discount=0.5)}, "discount 0.99", "0.5"),
+        ({"reward": "reach"}, "reward track", "reach"),
+    ):
+        complaint = rf"speed=-2_torso=0.5.json has the {has}, this build {needs}: build into an"
+        with pytest.raises(ValueError, match=complaint):
+            build(FAMILY, CONTEXTS[:2], **{**arguments, **change}, on_progress=reports.append)
+    nearly = FAMILY.context(speed=-2.0000001, torso=0.5)
+    with pytest.raises(ValueError, match=r"has the context .*-2\.0, .*-2\.0000001"):
+        build(FAMILY, [nearly], **arguments, on_progress=reports.append)
+    assert not reports and len(list(tmp_path.glob("*.json"))) == 1
 
 
 def test_build_chains_and_goes_on_where_it_stopped(tmp_path: Path) -> None:

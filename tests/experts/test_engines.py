@@ -52,6 +52,18 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(p for p in sys.path if p))
 
 
+def test_a_worker_that_died_idle_fails_nothing() -> None:
+    with LocalEngine().open(prepare, workers=1) as pool:
+        pool.submit("a", "a")
+        ends, _ = drain(pool, 1)
+        assert isinstance(ends["a"], Finished)
+        os.kill(ends["a"].result[1], signal.SIGKILL)
+        time.sleep(0.5)
+        pool.submit("b", "b")
+        ends, _ = drain(pool, 1)
+    assert isinstance(ends["b"], Finished) and ends["b"].result[0] == "b"
+
+
 def test_a_failure_or_a_death_is_one_pieces_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     with LocalEngine().open(prepare, workers=1) as pool:

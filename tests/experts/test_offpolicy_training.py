@@ -20,7 +20,8 @@ from experts.offpolicy.agents import (
     make_learner,
     start_from,
 )
-from experts.offpolicy.checkpoints import CheckpointRecorder, checkpoint_path
+from experts.offpolicy.checkpoints import checkpoint_path
+from experts.offpolicy.state import load_state, save_state
 from experts.recipes import Recipe
 from experts.sb3 import to_sb3
 from param_envs import family_of
@@ -328,48 +329,37 @@ def test_what_cannot_be_trained_is_refused(tmp_path: Path) -> None:
         trained(replace(TD3, algorithm="ppo"))
     with pytest.raises(ValueError, match="`contexts` must be at least one, all different"):
         train_many(FAMILY, CONTEXTS[:1] * 2, reward="track", recipe=TD3, seed=0)
+    alike = [FAMILY.context(speed=speed) for speed in (2.0, 2.0000001)]
+    with pytest.raises(ValueError, match=r"all different in six digits, got \['speed=2_torso"):
+        train_many(FAMILY, alike, reward="track", recipe=TD3, seed=0)
 
 
-def test_broken_weights_end_the_training() -> None:
+def test_nothing_is_learnt_before_there_are_transitions() -> None:
+    """With `learning_starts` of 0, the first step comes before the first update."""
+    (expert,) = trained(replace(TD3, learning_starts=0), contexts=CONTEXTS[:1])
+    steps = TD3.total_steps // TD3.n_envs
+    assert expert.record["updates"] == TD3.updates_per_step * (steps - 1)
+
+
+def test_a_state_of_another_kind_of_device_goes_on(tmp_path: Path) -> None:
+    saving = Saving(path=tmp_path / "state.safetensors", minutes=0.0)
+    with pytest.raises(Killed):
+        trained(TD3, saving=saving, on_steps=killed_after(30))
+    tensors, facts = load_state(saving.path)
+    assert facts["device"] == "cpu"
+    as_on_gpu = {**tensors, "generator": torch.zeros(16, dtype=torch.uint8)}
+    save_state(saving.path, as_on_gpu, {**facts, "device": "cuda"})
+    (first, _) = trained(TD3, saving=saving)
+    assert first.record["steps"] == TD3.total_steps
+
+
+def test_broken_weights_end_the_training(tmp_path: Path) -> None:
     diverging = replace(TD3, learning_rate=1e38, final_learning_rate=1e38)
     with pytest.raises(FloatingPointError, match=r"the policy for .*speed.* is not finite after"):
         trained(diverging)
-
-
-def test_policies_are_restored_by_their_steps(tmp_path: Path) -> None:
-    """A kill between two files left the second one with earlier policies than the first."""
-    schedule = CheckpointSchedule(directory=tmp_path, every=1, last=3, flush_every=1)
-    experts = [untrained({"speed": speed}, seed=seed) for seed, speed in enumerate((1.0, 2.0))]
-    records = [expert.record for expert in experts]
-    recorder = CheckpointRecorder(schedule, records)
-    for step in range(1, 6):
-        if step == 5:
-            older = checkpoint_path(tmp_path, records[1]["context"]).read_bytes()
-        marked = [
-            replace(
-                e.policy, biases=(*e.policy.biases[:-1], np.full_like(e.policy.biases[-1], step))
-            )
-            for e in experts
-        ]
-        recorder.keep(step, MLPPolicies.stack(marked))
-    checkpoint_path(tmp_path, records[1]["context"]).write_bytes(older)
-    again = CheckpointRecorder(schedule, records)
-    again.restore(5)
-    again.keep(6, MLPPolicies.stack([expert.policy for expert in experts]))
-    for record in records:
-        kept = load_checkpoints(checkpoint_path(tmp_path, record["context"]))
-        assert kept.steps.tolist() == [3, 4, 6]
-        assert kept.policies.biases[-1][:2, 0].tolist() == [3.0, 4.0]
-
-
-def test_damaged_checkpoints_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "x.policies.safetensors"
-    with pytest.raises(ValueError, match=r"x\.policies\.safetensors: cannot be read"):
-        load_checkpoints(path)
-    with pytest.raises(ValueError, match="`every` must be at least 1, got 0"):
-        CheckpointSchedule(directory=tmp_path, every=0)
-    with pytest.raises(ValueError, match="`minutes` must be at least 0, got -1"):
-        Saving(path=path, minutes=-1)
+    schedule = CheckpointSchedule(directory=tmp_path / "policies", every=2)
+    with pytest.raises(FloatingPointError, match=r"the policy for .*speed.* is not finite after"):
+        trained(diverging, checkpoints=schedule)
 
 
 def test_manifests_are_json(runs) -> None:

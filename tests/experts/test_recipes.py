@@ -43,15 +43,21 @@ def test_unknown_recipe() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"total_steps": 0}, "`total_steps` must be above 0, got 0"),
+        ({"total_steps": 0}, "`total_steps` must be a whole number of at least 1, got 0"),
         ({"discount": 1.0}, r"`discount` must be in \(0, 1\), got 1.0"),
         ({"algorithm": "dqn"}, "`algorithm` must be ppo, td3 or sac, got 'dqn'"),
         ({"warm_exploration": -1.0}, "`warm_exploration` must be above 0"),
-        ({"policy_hold": -1}, "`policy_hold` must be at least 0, got -1"),
-        ({"policy_delay": 0}, "`policy_delay` must be above 0, got 0"),
+        ({"policy_hold": -1}, "`policy_hold` must be a whole number of at least 0, got -1"),
+        ({"policy_delay": 0}, "`policy_delay` must be a whole number of at least 1, got 0"),
+        ({"n_envs": 2.5}, r"`n_envs` must be a whole number of at least 1, got 2\.5"),
+        ({"exploration_steps": 0}, "`exploration_steps` must be a whole number of at least 1"),
+        ({"learning_rate": float("nan")}, "`learning_rate` must be above 0 and finite, got nan"),
+        ({"target_tau": 7.0}, r"`target_tau` must be in \(0, 1\], got 7\.0"),
+        ({"gae_lambda": float("nan")}, r"`gae_lambda` must be in \[0, 1\], got nan"),
+        ({"hidden": (64, 0)}, r"`hidden` must be widths of at least 1, got \(64, 0\)"),
         ({"exploration_levels": ()}, r"`exploration_levels` must be numbers .* got \(\)"),
         ({"exploration_levels": (1.0, -0.5)}, "`exploration_levels` must be numbers of at least 0"),
-        ({"target_noise": -0.1}, r"`target_noise` must be at least 0, got -0\.1"),
+        ({"target_noise": -0.1}, r"`target_noise` must be at least 0 and finite, got -0\.1"),
     ],
 )
 def test_bad_numbers_are_refused(change: dict, message: str) -> None:

@@ -20,6 +20,7 @@ from experts.audit import audit
 from experts.jobs import Job, manifest_path
 from experts.rebuild import (
     CANDIDATES,
+    DECIDED,
     PLAN,
     RepairSettings,
     Round,
@@ -242,3 +243,33 @@ def test_a_plan_is_plain_text_and_replaces_what_was_left(
 def test_threshold_must_not_be_negative(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="`threshold` must be at least 0, got -1"):
         repair(tmp_path, recipe=TINY, threshold=-1)
+
+
+def test_what_a_round_decided_survives_a_kill(
+    ranked: list[Expert], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while the first expert was replaced: the donor's copy is installed all the same."""
+    zoo, donors = zoos(ranked[0], ranked[2], tmp_path)
+    trains(replace(ranked[1], record={**ranked[1].record, "recipe": "tiny"}), monkeypatch)
+    settings = replace(SETTINGS, donors=(donors,))
+
+    def killed(expert: Expert, directory: Path) -> None:
+        if directory == zoo:
+            raise KeyboardInterrupt
+        save_expert(expert, directory)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("experts.rebuild.save_expert", killed)
+        with pytest.raises(KeyboardInterrupt):
+            repair_rounds(zoo, settings, rounds=1)
+    assert (zoo / CANDIDATES / DECIDED).exists()
+    (donors / f"{NAME}.json").unlink()  # it is not looked at again
+    save_expert(ranked[1], donors)
+    said: list[Any] = []
+    repair_rounds(zoo, settings, rounds=1, on_round=said.extend)
+    assert [repaired.kept for repaired in said] == ["donor"]
+    assert said[0].donor == donors / f"{NAME}.json" and said[0].after > said[0].before
+    kept = load_expert(zoo / f"{NAME}.json")
+    seen = np.random.default_rng(0).normal(size=(1, 20, 17)).astype(np.float32)
+    np.testing.assert_allclose(kept.policy.act(seen), ranked[2].policy.act(seen), atol=1e-5)
+    assert not (zoo / CANDIDATES).exists()

@@ -1,6 +1,7 @@
 import math
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from experts import Experts, MLPs, collect, gather
 from experts.rollouts import NEGLIGIBLE, discounted_returns
 from experts.synthetic import smooth_experts
-from param_envs import Family, family_of
+from param_envs import Family, ParamVectorEnv, family_of
 from tests.experts.factories import untrained
 
 EXPERTS = gather([untrained({"speed": s}, seed=i) for i, s in enumerate((2.0, -3.0))])
@@ -224,6 +225,32 @@ def test_a_failed_episode_ends_there(falling) -> None:
     end = lengths[i, e] - 1
     assert data.mask[i, e, : end + 1].all()
     assert data.values[i, e, end] == data.rewards[i, e, end], "nothing follows a failure"
+
+
+@pytest.mark.filterwarnings("ignore:.*unstable.*")
+@pytest.mark.parametrize("has_critics", [True, False])
+def test_nothing_follows_a_divergence(monkeypatch: pytest.MonkeyPatch, has_critics: bool) -> None:
+    """The second episode of the first context starts with velocities that no physics stands."""
+    reset = ParamVectorEnv.reset
+
+    def reset_and_throw(env: ParamVectorEnv, **options: Any) -> Any:
+        found = reset(env, **options)
+        state = env.simulation.state
+        thrown = np.full((1, state.qvel.shape[1]), 9e5)
+        env.simulation.place(np.array([1]), state.qpos[1:2], thrown)
+        return found
+
+    monkeypatch.setattr(ParamVectorEnv, "reset", reset_and_throw)
+    family = family_of("ParamCheetah-v0")
+    experts = smooth_experts(
+        family, [{"speed": s} for s in (1.0, 2.0)], features=("speed",), seed=0
+    )
+    experts = experts if has_critics else replace(experts, critics=None)
+    data = collect(experts, features=("speed",), noise=(0.0, 0.0), seed=0, n_steps=30)
+    assert data.terminated.tolist() == [[False, True], [False, False]]
+    end = int(data.mask[0, 1].sum()) - 1
+    assert end < 29
+    assert data.values[0, 1, end] == data.rewards[0, 1, end]
 
 
 def test_entries_past_the_end_are_zero(falling) -> None:

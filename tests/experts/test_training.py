@@ -86,8 +86,10 @@ def test_what_a_warm_start_needs_comes_along(trained: dict, algorithm: str, n_ke
     """Twin critic of two layers; SAC's deviations and log entropy weight too; also back to SB3."""
     expert = trained[algorithm]
     assert len(expert.extras) == n_kept
-    again = export(to_sb3(expert), None, expert.record)
-    for name in set(expert.extras) - {"log_entropy_weight"}:
+    model = to_sb3(expert, buffer_size=10)
+    assert model.gamma == expert.record["discount"] and model.buffer_size == 10
+    again = export(model, None, expert.record)
+    for name in expert.extras:
         np.testing.assert_array_equal(again.extras[name], expert.extras[name])
     twin, own = expert.extras["twin.0.weight"], expert.critic.weights[0][0]
     assert twin.shape == own.shape and (twin != own).any()
