@@ -116,8 +116,9 @@ def collect(
         value: `critic` takes q* from the experts' critics at their own actions: Q(s, label) of TD3
             and SAC (which counts its entropy too), V(s) of PPO. `monte-carlo` is the discounted
             return of the recorded episode, plus the critic's value after its end unless the episode
-            failed there. In noisy episodes that is the noisy behaviour's. Experts without critics play on after the end,
-            until what follows counts less than `NEGLIGIBLE`. None leaves q* out: zeros.
+            failed there. In noisy episodes that is the noisy behaviour's. Experts without critics
+            play on after the end, until what follows counts less than `NEGLIGIBLE`. None leaves q*
+            out: zeros.
         behaviour: C policies that act instead of the experts, which only label what these do; then
             no episode is the expert's own, and `noise` has to say so by being above 0 everywhere.
         n_threads: threads to step on, 0 for all cores.
