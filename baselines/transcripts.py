@@ -32,7 +32,17 @@ class Transcripts:
     """
 
     def __init__(self, data: Rollouts, batches: Minibatches, *, outcomes: bool) -> None:
-        """Takes the scale of observations from `batches`, of rewards and changes from `data`."""
+        """Takes the scale of observations from `batches`, of rewards and changes from `data`.
+
+        Raises:
+            ValueError: for entries that are not finite.
+        """
+        for name in ("actions", "rewards", "next_observations"):
+            bad = ~np.isfinite(getattr(data, name)[data.mask])
+            if bad.any():
+                raise ValueError(
+                    f"`data.{name}` must be finite, got {int(bad.sum())} entries that are not"
+                )
         self._mean, self._scale = batches.observation_mean, batches.observation_scale
         self._outcomes = outcomes
         changes = (data.next_observations - data.observations)[data.mask]

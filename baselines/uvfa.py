@@ -165,8 +165,8 @@ class UVFA:
             progress: called with the fraction done, in (0, 1].
 
         Raises:
-            ValueError: if `data` has fewer than two contexts, entries that are not finite, or a
-                context without a noise-free episode.
+            ValueError: if `data` has fewer than two contexts, entries that are not finite, or,
+                unless both weights are 0, a context without a noise-free episode.
             FloatingPointError: if the training diverged.
         """
         config = self.config
@@ -176,7 +176,8 @@ class UVFA:
             normalise_observations=config.normalise_observations,
             normalise_values=config.normalise_values,
         )
-        if not batches.has_transitions:
+        valued = config.value_weight > 0.0 or config.td_weight > 0.0
+        if valued and not batches.has_transitions:
             raise ValueError("`data` must have a noise-free episode of every context, got none")
         contexts = context_inputs(
             data.family, data.contexts, data.features, encode=config.encode_contexts
@@ -192,14 +193,17 @@ class UVFA:
             states = batches.states(tasks, config.batch_states, generator)
             actions = network.actions(embeddings, states.observations)
             losses["action"] = nn.functional.mse_loss(actions, states.labels)
+            total = losses["action"]
+            if not valued:
+                return total
             batch = batches.transitions(tasks, config.batch_transitions, generator)
-            losses["value"] = value_loss(network, embeddings, batch)
-            losses["td"] = td_loss(network, embeddings, batch)
-            return (
-                losses["action"]
-                + config.value_weight * losses["value"]
-                + config.td_weight * losses["td"]
-            )
+            if config.value_weight > 0.0:
+                losses["value"] = value_loss(network, embeddings, batch)
+                total = total + config.value_weight * losses["value"]
+            if config.td_weight > 0.0:
+                losses["td"] = td_loss(network, embeddings, batch)
+                total = total + config.td_weight * losses["td"]
+            return total
 
         descend(
             network,

@@ -92,11 +92,13 @@ class FineTuneConfig:
         for name in ("batch_size", "buffer_size", "updates_per_step"):
             require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
         for name in ("td_weight", "ramp_updates", "collect_steps", "critic_updates"):
-            require(name, getattr(self, name), getattr(self, name) >= 0, "at least 0")
+            fits = 0 <= getattr(self, name) < float("inf")
+            require(name, getattr(self, name), fits, "at least 0 and finite")
         for name in ("start_rate", "end_rate", "critic_rate", "target_tau"):
             require(name, getattr(self, name), 0 < getattr(self, name) <= 1, "in (0, 1]")
         require("discount", self.discount, 0 < self.discount < 1, "in (0, 1)")
-        require("entropy_weight", self.entropy_weight, self.entropy_weight > 0, "above 0")
+        fits = 0 < self.entropy_weight < float("inf")
+        require("entropy_weight", self.entropy_weight, fits, "above 0 and finite")
         require("log_std", self.log_std, -20 <= self.log_std <= 2, "in [-20, 2]")
         for name in ("hidden", "critic_hidden"):
             sizes = getattr(self, name)

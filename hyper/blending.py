@@ -66,10 +66,16 @@ def trust(data: Rollouts, experts: Experts, seed: int) -> NDArray[np.bool_]:
         n_episodes=TRUST_EPISODES,
         seed=TRUST_SEED + seed,
         n_steps=data.mask.shape[2],
+        n_threads=torch.get_num_threads(),
     )
-    own = (data.rewards * data.mask)[:, data.clean].sum(axis=-1).mean(axis=-1)
+    own = (data.rewards * data.mask)[:, data.clean].sum(axis=(1, 2)) / _n_clean(data)
     trusted: NDArray[np.bool_] = own - played.returns.mean(axis=-1) <= (1.0 - TRUSTED) * np.abs(own)
     return trusted
+
+
+def _n_clean(data: Rollouts) -> NDArray[np.intp]:
+    """Noise-free episodes of each context (n,)."""
+    return np.asarray(data.mask[:, data.clean].any(axis=2).sum(axis=1), dtype=np.intp)
 
 
 class Drawn(NamedTuple):
@@ -115,9 +121,9 @@ class Blends:
             seed: of the contexts, and of the starts in which `trust` is found.
 
         Raises:
-            ValueError: if `data` has no noise-free episode to compare with.
+            ValueError: if a context of `data` has no noise-free episode to compare with.
         """
-        if not data.clean.any():
+        if not _n_clean(data).all():
             raise ValueError(
                 "`data` must have a noise-free episode of every context, got none; "
                 "set `blend_weight` to 0 to train without blends"

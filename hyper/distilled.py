@@ -34,7 +34,7 @@ from hyper.blending import Blends
 from hyper.generator import Layers, WeightHeads, apply_layers, leading, trailing
 
 AGGREGATION_SEED = 7_000_000
-"""Added to a fit's seed and the round for the starts of the generated policies' episodes."""
+"""Added to a fit's seed and the update for the starts of the generated policies' episodes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,8 @@ class HyperDistilConfig:
         require("max_norm", self.max_norm, self.max_norm > 0, "above 0")
         share = self.aggregate_from
         require("aggregate_from", share, 0 < share < 1, "in (0, 1)")
-        require("noise", self.noise, self.noise and min(self.noise) > 0, "numbers above 0")
+        fits = self.noise and all(0 < deviation < float("inf") for deviation in self.noise)
+        require("noise", self.noise, fits, "finite numbers above 0")
         weight = self.blend_weight
         require("blend_weight", weight, 0 <= weight < float("inf"), "at least 0 and finite")
         schedules = ("one-cycle", "constant")
@@ -253,4 +254,5 @@ def _played(fitted: FittedHyperDistil, data: Rollouts, experts: Experts, seed: i
         n_steps=data.mask.shape[2],
         value=None,
         behaviour=fitted.policies(data.contexts),
+        n_threads=torch.get_num_threads(),
     )

@@ -136,9 +136,14 @@ def span_codec(rows: Tensor, scaling: Scaling) -> Codec:
     """The codec whose outputs are coordinates in the span of scaled rows (n, size).
 
     Each has variance 1 over the rows, and counts in the error by what it had before.
+
+    Raises:
+        ValueError: if all rows are equal.
     """
     scaled = torch.cat([scaling(block.float()) for block in rows.split(BLOCK)])
     variances, directions = torch.linalg.eigh((scaled @ scaled.T).double())
+    if variances[-1] <= 0.0:
+        raise ValueError(f"policies must differ to span anything, got {len(rows)} equal ones")
     kept = variances > RANK_TOLERANCE * variances[-1]
     lengths = variances[kept].sqrt()
     basis = (directions[:, kept] / lengths).float().T @ scaled

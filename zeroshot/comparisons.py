@@ -15,7 +15,6 @@ from zeroshot.statistics import (
     difference_of_ratios,
     generalisation_gap,
     iqm,
-    normalised_score,
     percentile_interval,
     performance_profile,
     probability_of_improvement,
@@ -24,7 +23,7 @@ from zeroshot.statistics import (
     resamples_within_contexts,
     shares_of,
 )
-from zeroshot.summary import BOOTSTRAP_SEED, Cell, cells, cells_of
+from zeroshot.summary import BOOTSTRAP_SEED, Cell, cells, cells_of, scores_of
 
 Array = NDArray[np.float64]
 ByCell = Mapping[Cell, tuple[float, float]]
@@ -118,7 +117,8 @@ def as_good_as_learned(
 ) -> list[dict[str, Any]]:
     """Rows that learn nothing and that the best learned method does not surely beat.
 
-    Those where the interval of the method's advantage contains 0 or lies below it.
+    Those where the interval of the method's advantage contains 0 or lies below it, and all where
+    there is but one cell, of which no interval can be had.
     """
     learned = [
         name for name, row in methods.items() if row["kind"] == "method" and name not in TRIVIAL
@@ -129,7 +129,7 @@ def as_good_as_learned(
     return [
         {"row": name, "learned": best, "difference": pair["difference"], "ci": pair["ci"]}
         for name, pair in vs[best].items()
-        if name in TRIVIAL and pair["ci"][0] <= 0.0
+        if name in TRIVIAL and (pair["ci"][0] <= 0.0 or pair["n_cells"] == 1)
     ]
 
 
@@ -214,11 +214,9 @@ def _scores(by_method: Mapping[str, ByCell]) -> dict[str, dict[Cell, float]]:
     blind = by_method.get(BLIND, {})
     found: dict[str, dict[Cell, float]] = {}
     for name, by_cell in by_method.items():
-        chosen = sorted(cell for cell in by_cell if cell in blind)
-        if chosen:
-            returns, expert = _columns(by_cell, chosen)
-            scores = normalised_score(returns, expert, _columns(blind, chosen)[0])
-            found[name] = dict(zip(chosen, scores.tolist(), strict=True))
+        scores = scores_of(by_cell, blind)
+        if scores:
+            found[name] = scores
     return found
 
 

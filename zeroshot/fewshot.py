@@ -189,6 +189,9 @@ def nearby(
 
 
 def _between(feature: Feature, value: float, training: Sequence[Context], share: float) -> float:
+    if feature.encoding == "angle":  # there is no seam at 0
+        span = feature.high - feature.low
+        return float(feature.low + (value - feature.low + RADIUS * span * (2 * share - 1)) % span)
     known = np.array([context[feature.name] for context in training])
     sign = 1.0
     if feature.encoding == "signed":
@@ -196,8 +199,6 @@ def _between(feature: Feature, value: float, training: Sequence[Context], share:
         same = known[np.sign(known) == sign]
         known = np.abs(same if same.size else known)
     low, high = float(known.min()), float(known.max())
-    if feature.encoding == "angle":
-        low, high = feature.low, feature.high
     centre, reach = min(max(sign * value, low), high), RADIUS * (high - low)
     first, last = max(low, centre - reach), min(high, centre + reach)
     return float(sign * (first + share * (last - first)))

@@ -70,8 +70,8 @@ class Comparison:
         split_seed: of the split, and of the methods' fits.
 
     Raises:
-        ValueError: for an unknown start or split, a context that is not held out, or a number that
-            makes no sense.
+        ValueError: for an unknown start or split, a context that is not held out or given twice, or
+            a number that makes no sense.
     """
 
     suite: Suite
@@ -95,6 +95,8 @@ class Comparison:
             raise ValueError(f"`starts` must be distinct, at least one, got {list(self.starts)}")
         for start in self.starts:
             check_start(start)  # a wrong name must not surface after an hour
+        if len(set(self.contexts)) != len(self.contexts):
+            raise ValueError(f"`contexts` must be distinct, got {list(map(dict, self.contexts))}")
         held_out = self.held_out.values()
         for context in self.contexts:
             if context not in held_out:
@@ -133,7 +135,6 @@ class Comparison:
 
     def settings(self, experts: Experts, collection: Path | None) -> dict[str, Any]:
         """All that runs in one folder have in common; starts, contexts and seeds may be added."""
-        many = {} if collection is None else {"collection": collection_fingerprint(collection)}
         return {
             "suite": self.suite.name,
             "suite_version": self.suite.version,
@@ -146,7 +147,7 @@ class Comparison:
             "n_episodes": self.n_episodes,
             "episode_steps": self.suite.n_steps,
             "config": asdict(self.config),
-            **many,
+            "collection": None if collection is None else collection_fingerprint(collection),
         }
 
 

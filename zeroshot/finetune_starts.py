@@ -14,7 +14,7 @@ from experts import Experts, MLPPolicies
 from experts.store import write_atomically
 from zeroshot.bench import rollouts_of
 from zeroshot.finetune_results import plain_name
-from zeroshot.methods import config_of, make_method
+from zeroshot.methods import METHODS, config_of, make_method
 from zeroshot.references import Training, nearest
 from zeroshot.splits import Split
 from zeroshot.suites import Suite
@@ -24,13 +24,18 @@ NEAREST = "nearest"
 
 
 def check_start(start: str) -> None:
-    """Raises ValueError for a name that is neither `scratch` nor `nearest` nor a method's."""
+    """Raises ValueError for a name that is neither `scratch` nor `nearest` nor a method's.
+
+    And for a method whose policies are known to be no networks.
+    """
     if start in (SCRATCH, NEAREST):
         return
     try:
         make_method(start)
     except ValueError as error:
         raise ValueError(f"`starts` must be {SCRATCH}, {NEAREST} or methods: {error}") from error
+    if start in METHODS and not METHODS[start].networks:
+        raise ValueError(f"`starts` must be methods whose policies are networks, not {start!r}")
 
 
 def start_policies(

@@ -20,12 +20,14 @@ class MethodRecord:
         target: import path of the class, `module:Class`.
         config: import path of what makes its config, `module:Config` or `module:Config.preset`.
         changes: fields of the config to replace, for ablations.
+        networks: whether its policies are networks, which can be trained on.
     """
 
     doc: str
     target: str
     config: str
     changes: Mapping[str, Any] = field(default_factory=dict)
+    networks: bool = True
 
     def make(self) -> Method:
         """The method, with its config."""
@@ -61,13 +63,16 @@ def _conditioned(doc: str, preset: str = "", **changes: Any) -> MethodRecord:
     )
 
 
-def _baseline(doc: str, method: str, preset: str = "", **changes: Any) -> MethodRecord:
+def _baseline(
+    doc: str, method: str, preset: str = "", *, networks: bool = True, **changes: Any
+) -> MethodRecord:
     module = f"baselines.{method.lower()}"
     return MethodRecord(
         doc=doc,
         target=f"{module}:{method}",
         config=f"{module}:{method}Config{preset}",
         changes=changes,
+        networks=networks,
     )
 
 
@@ -142,19 +147,29 @@ METHODS: dict[str, MethodRecord] = {
         "the same as released: 500 outer updates, far from trained", "MAML", ".paper"
     ),
     "pearl": _baseline(
-        "one policy that infers the task instead of being told the context", "PEARL"
+        "one policy that infers the task instead of being told the context",
+        "PEARL",
+        networks=False,
     ),
     "pearl-paper-500-updates": _baseline(
         "the same with the released sizes and 500 updates, without its label leak",
         "PEARL",
         ".paper",
+        networks=False,
     ),
     "pearl-paper-500-updates-leaking": _baseline(
-        "the same with its label leak", "PEARL", ".paper", leaks_labels=True
+        "the same with its label leak",
+        "PEARL",
+        ".paper",
+        networks=False,
+        leaks_labels=True,
     ),
     "interpolation": _baseline("mean weights of the nearest training experts", "Interpolation"),
     "interpolation-actions": _baseline(
-        "mean actions of the nearest training experts", "Interpolation", blend="actions"
+        "mean actions of the nearest training experts",
+        "Interpolation",
+        networks=False,
+        blend="actions",
     ),
 }
 """Every method that has a name, a line each."""

@@ -9,7 +9,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,21 @@ def run(
         units = [Unit(name, seed) for seed in split_seeds for name in names]
         waiting = [unit for unit in units if unit not in done]
         reporter.begin(waiting, len(units) - len(waiting), names[: len(names) - len(chosen)])
-        complete = False
+
+        def tell(*, complete: bool) -> dict[str, Any]:
+            reporter.end()
+            folder.keep_whole_units(bench.rows_per_unit)
+            summary = {
+                "suite": suite.name,
+                "train_fraction": rule.fraction or len(first.train) / len(suite.contexts),
+                "split_rule": str(rule),
+                "shots": list(n_shots),
+                "n_test": n_test,
+                **_summary(suite, folder.read(), units, complete, time.monotonic() - start),
+            }
+            folder.write_json(SUMMARY, summary)
+            return summary
+
         try:
             performed = perform_all(
                 waiting,
@@ -151,20 +165,11 @@ def run(
                 for unit, rows in performed:
                     folder.append(rows)
                     reporter.finished(unit, rows)
-            complete = True
-        finally:
-            reporter.end()
-            folder.keep_whole_units(bench.rows_per_unit)
-            summary = {
-                "suite": suite.name,
-                "train_fraction": rule.fraction or len(first.train) / len(suite.contexts),
-                "split_rule": str(rule),
-                "shots": list(n_shots),
-                "n_test": n_test,
-                **_summary(suite, folder.read(), units, complete, time.monotonic() - start),
-            }
-            folder.write_json(SUMMARY, summary)
-    return summary
+        except BaseException:
+            with suppress(ValueError):  # what ended the run is what matters
+                tell(complete=False)
+            raise
+        return tell(complete=True)
 
 
 def experts_of(suite: Suite, zoo: Path | None = None) -> Experts:
@@ -284,9 +289,8 @@ def settings_of(
     added: dict[str, tuple[Any, Any]] = {
         "split_rule": (str(rule), str(rule_of("random", suite))),
         "shots": (list(shots), []),
+        "collection": (None if collection is None else collection_fingerprint(collection), None),
     }
-    if collection is not None:
-        added["collection"] = (collection_fingerprint(collection), None)
     return settings | _not_in_older_runs(out, added)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -66,7 +67,8 @@ def print_run_estimate(
 ) -> int:
     """Prints what `run` will take; fits every method for some seconds. Returns the exit code.
 
-    What a method does with demonstrations is taken to last as long as cloning them.
+    What a method does with demonstrations is taken to last as long as cloning them. What it does
+    before its first report, and only later on, is not counted: HyperDistil's own episodes, for one.
 
     Args:
         suite: to be run on.
@@ -182,7 +184,7 @@ def run_estimate(
         episodes.append(bench.rows_per_unit + further)
         seconds.append(fit + episode * episodes[-1] + cloning * cloned)
     alone = first + setup
-    threads = max(1, bench.n_threads)
+    threads = _threads(bench)
     return Estimate(
         pieces=len(units),
         steps=(n_transfer + sum(episodes)) * longest,
@@ -226,7 +228,7 @@ def measure(
     if not methods:
         return found
     prepare = partial(prepare_measurement, bench, seconds)
-    with LocalEngine().open(prepare, workers=1, threads=max(1, bench.n_threads)) as pool:
+    with LocalEngine().open(prepare, workers=1, threads=_threads(bench)) as pool:
         for name in methods:
             pool.submit(name, Unit(name, 0))
             heard = time.monotonic()
@@ -243,6 +245,11 @@ def measure(
                         "its time cannot be estimated"
                     )
     return found
+
+
+def _threads(bench: Bench) -> int:
+    """How many threads a unit has: 0, in a single process, stands for all cores."""
+    return bench.n_threads or os.cpu_count() or 1
 
 
 def prepare_measurement(bench: Bench, seconds: float) -> Perform:

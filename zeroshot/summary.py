@@ -51,7 +51,12 @@ def summarise_methods(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     the experts' mean return in the same contexts; `score`, the interquartile mean over (seed,
     context) of `normalised_score`; `ci`, its 95 % bootstrap interval, stratified by seed; and
     `fit_seconds`, the mean over seeds. Score and interval are None while the row of the best
-    context-blind policy is unfinished for every seed that the method has.
+    context-blind policy is unfinished for every seed that the method has; the interval is also None
+    of a single cell.
+
+    Raises:
+        ValueError: naming a context in which neither the expert nor the best context-blind policy
+            earns anything: no score can be had there.
     """
     by_method = cells(rows)
     last = {(row["method"], row["seed"]): row for row in rows}
@@ -60,8 +65,7 @@ def summarise_methods(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     for method, by_cell in by_method.items():
         units = [row for (name, _), row in last.items() if name == method]
         returns, expert = np.array(list(by_cell.values())).T
-        scored = sorted(cell for cell in by_cell if cell in blind)
-        score, interval = _score(by_cell, blind, scored)
+        score, interval = _score(scores_of(by_cell, blind))
         found[method] = {
             "kind": units[0]["kind"],
             "return": float(returns.mean()),
@@ -73,19 +77,38 @@ def summarise_methods(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     return dict(sorted(found.items(), key=lambda item: -_or_lowest(item[1]["score"])))
 
 
-def _score(
-    by_cell: Mapping[Cell, tuple[float, float]],
-    blind: Mapping[Cell, tuple[float, float]],
-    scored: Sequence[Cell],
-) -> tuple[float | None, list[float | None]]:
-    if not scored:
+def scores_of(
+    by_cell: Mapping[Cell, tuple[float, float]], blind: Mapping[Cell, tuple[float, float]]
+) -> dict[Cell, float]:
+    """`normalised_score` of the cells, sorted, in which the best context-blind policy was played.
+
+    Raises:
+        ValueError: naming a context in which neither the expert nor that policy earns anything.
+    """
+    chosen = sorted(cell for cell in by_cell if cell in blind)
+    for seed, context in chosen:
+        if by_cell[seed, context][1] == 0.0 and blind[seed, context][0] >= 0.0:
+            raise ValueError(
+                "scores need an expert that earns something, or a best context-blind policy that "
+                f"earns less, got an expert's return of 0 in the context {list(context)}"
+            )
+    if not chosen:
+        return {}
+    returns, expert = np.array([by_cell[cell] for cell in chosen]).T
+    scores = normalised_score(returns, expert, np.array([blind[cell][0] for cell in chosen]))
+    return dict(zip(chosen, scores.tolist(), strict=True))
+
+
+def _score(scores: Mapping[Cell, float]) -> tuple[float | None, list[float | None]]:
+    if not scores:
         return None, [None, None]
-    seeds = sorted({seed for seed, _ in scored})
-    returns, expert = np.array([by_cell[cell] for cell in scored]).T
-    scores = normalised_score(returns, expert, np.array([blind[cell][0] for cell in scored]))
-    by_seed = scores.reshape(len(seeds), -1).T  # every split holds out as many contexts
+    values = np.array(list(scores.values()))
+    if len(values) == 1:
+        return float(iqm(values)), [None, None]
+    n_seeds = len({seed for seed, _ in scores})
+    by_seed = values.reshape(n_seeds, -1).T  # every split holds out as many contexts
     low, high = iqm_interval(by_seed, np.random.default_rng(BOOTSTRAP_SEED))
-    return float(iqm(scores)), [low, high]
+    return float(iqm(values)), [low, high]
 
 
 def _or_lowest(score: float | None) -> float:

@@ -283,6 +283,11 @@ def test_paper_preset(data):
 def test_bad_data_contexts_and_demonstrations_are_refused(quick, data, held_out):
     with pytest.raises(ValueError, match="must have at least 2 episodes of every context"):
         PEARL(QUICK).fit(episodes(data, [0]), seed=0)
+    for name in ("rewards", "next_observations"):
+        array = getattr(data, name).copy()
+        array[0, -1, 0] = np.inf  # in an episode with noise
+        with pytest.raises(ValueError, match=rf"`data\.{name}` must be finite, got"):
+            PEARL(QUICK).fit(replace(data, **{name: array}), seed=0)
     with pytest.raises(ValueError, match="`contexts` must hold at least one context, got none"):
         quick.policies([])
     with pytest.raises(ValueError, match=r"`speed` must be in \[-10, 10\]"):

@@ -117,6 +117,8 @@ def test_data_without_clean_episodes_is_refused(data):
     noisy = replace(data, noise=np.full_like(data.noise, 0.1))
     with pytest.raises(ValueError, match="must have a noise-free episode of every context"):
         UVFA(QUICK).fit(noisy, seed=0)
+    policy_alone = replace(QUICK, value_weight=0.0, td_weight=0.0)
+    assert UVFA(policy_alone).fit(noisy, seed=0).losses.keys() == {"action"}
 
 
 @pytest.mark.parametrize(

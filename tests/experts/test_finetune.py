@@ -279,13 +279,14 @@ def test_the_papers_preset_has_the_papers_rates_and_no_condition() -> None:
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"td_weight": -1.0}, "`td_weight` must be at least 0, got -1.0"),
+        ({"td_weight": -1.0}, "`td_weight` must be at least 0 and finite, got -1.0"),
+        ({"td_weight": float("inf")}, "`td_weight` must be at least 0 and finite, got inf"),
         ({"start_rate": 0.0}, "`start_rate` must be in (0, 1], got 0.0"),
         ({"ramp": "cubic"}, "`ramp` must be one of ('linear', 'log'), got 'cubic'"),
-        ({"ramp_updates": -1}, "`ramp_updates` must be at least 0, got -1"),
-        ({"critic_updates": -1}, "`critic_updates` must be at least 0, got -1"),
+        ({"ramp_updates": -1}, "`ramp_updates` must be at least 0 and finite, got -1"),
+        ({"critic_updates": -1}, "`critic_updates` must be at least 0 and finite, got -1"),
         ({"log_std": 3.0}, "`log_std` must be in [-20, 2], got 3.0"),
-        ({"entropy_weight": 0.0}, "`entropy_weight` must be above 0, got 0.0"),
+        ({"entropy_weight": 0.0}, "`entropy_weight` must be above 0 and finite, got 0.0"),
         ({"discount": 1.0}, "`discount` must be in (0, 1), got 1.0"),
         ({"hidden": (8, 0)}, "`hidden` must be widths of at least 1, got (8, 0)"),
         ({"batch_size": 0}, "`batch_size` must be at least 1, got 0"),

@@ -42,6 +42,22 @@ def test_what_is_as_good_as_the_experts_is_trusted(
     assert trust(data, known_experts(data), seed=0).tolist() == (short < 0.03).tolist()
 
 
+def test_trust_does_not_depend_on_how_many_episodes_a_context_has(data: Rollouts) -> None:
+    """Without one of its noise-free episodes, a context's own return is that of the others."""
+    clean = np.flatnonzero(data.clean)
+    twice = replace(
+        data,
+        mask=np.concatenate([data.mask, data.mask[:, clean]], axis=1),
+        rewards=np.concatenate([data.rewards, data.rewards[:, clean]], axis=1),
+        noise=np.concatenate([data.noise, data.noise[clean]]),
+    )
+    fewer = twice.mask.copy()
+    fewer[::2, data.mask.shape[1] :] = False
+    expected = trust(data, known_experts(data), seed=0)
+    found = trust(replace(twice, mask=fewer), known_experts(data), seed=0)
+    assert expected.any() and (found == expected).all()
+
+
 def test_blends_are_between_neighbours_of_one_direction(
     data: Rollouts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,3 +107,7 @@ def test_data_without_clean_episodes_is_refused(data: Rollouts) -> None:
     noisy = replace(data, noise=np.full_like(data.noise, 0.1))
     with pytest.raises(ValueError, match="must have a noise-free episode of every context"):
         Blends(noisy, known_experts(data), seed=0)
+    mask = data.mask.copy()
+    mask[1, data.clean] = False
+    with pytest.raises(ValueError, match="must have a noise-free episode of every context"):
+        Blends(replace(data, mask=mask), known_experts(data), seed=0)

@@ -95,7 +95,8 @@ def test_the_loss_is_the_mean_squared_error_behind_tanh() -> None:
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"noise": (0.0,)}, "`noise` must be numbers above 0"),
+        ({"noise": (0.0,)}, "`noise` must be finite numbers above 0"),
+        ({"noise": (0.1, float("nan"))}, "`noise` must be finite numbers above 0"),
         ({"aggregate_from": 1.0}, r"`aggregate_from` must be in \(0, 1\)"),
         ({"rounds": -1}, "`rounds` must be at least 0, got -1"),
         ({"blend_weight": -0.1}, "`blend_weight` must be at least 0"),

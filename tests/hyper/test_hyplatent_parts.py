@@ -115,6 +115,12 @@ def test_a_span_loses_nothing_and_counts_errors_as_parameters_do() -> None:
     torch.testing.assert_close(codec.error(other, codes), wanted)
 
 
+def test_equal_policies_span_nothing() -> None:
+    rows = torch.ones(3, 5)
+    with pytest.raises(ValueError, match="policies must differ to span anything, got 3 equal ones"):
+        span_codec(rows, scaling_of(rows, [5], "tensors"))
+
+
 def test_networks_have_the_sizes_asked_for_and_draw_from_their_generator() -> None:
     sizes = {"widths": (16, 8, 4), "dropout": 0.5}
     state = torch.random.get_rng_state()

@@ -194,3 +194,19 @@ def test_few_shot_curves_begin_with_the_zero_shot_rows() -> None:
     (line,) = [line for line in text.splitlines() if "0.900" in line and "0.950" in line]
     assert "0.800" in line and "mine" in line
     assert few_shot_curves(ROWS) == {}
+
+
+def test_a_single_cell_has_no_interval_and_proves_nothing() -> None:
+    rows = rows_of("best-single", same([[0.0]])) + rows_of("mine", same([[80.0]]))
+    found = compared(rows + rows_of("nearest", same([[79.9]])))
+    assert [row["row"] for row in found["as_good_as_learned"]] == ["best-single", "nearest"]
+    assert summarise_methods(rows)["mine"]["ci"] == [None, None]
+
+
+def test_a_context_without_a_scale_of_scores_is_named() -> None:
+    rows = rows_of("best-single", same([[0.0, 0.0]])) + rows_of("mine", same([[1.0, 0.0]]))
+    for row in rows:
+        if row["context"]["speed"] == 1.0:
+            row["expert_return"] = 0.0
+    with pytest.raises(ValueError, match=r"an expert's return of 0 in the context \[1\.0\]"):
+        summarise_methods(rows)

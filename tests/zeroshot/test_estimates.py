@@ -1,5 +1,6 @@
 """Estimates of runs and builds: their arithmetic, and that they start nothing."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -54,6 +55,10 @@ def test_the_arithmetic_of_a_run(bench: Bench) -> None:
     without = run_estimate(bench, units, costs, played=1.5, workers=1, transfer=False)
     assert without.steps == 6 * 72
     assert without.wall_seconds == pytest.approx(10.0 + fits)
+    alone = run_estimate(
+        replace(bench, n_threads=0), units, costs, played=1.5, workers=1, transfer=False
+    )
+    assert alone.core_seconds == pytest.approx((os.cpu_count() or 1) * (10.0 + fits))
 
 
 def test_the_arithmetic_of_shots(bench: Bench) -> None:

@@ -144,6 +144,18 @@ def test_a_direction_that_was_not_trained_keeps_its_sign() -> None:
         assert candidate["speed"] <= -9.0
 
 
+def test_directions_have_no_seam_at_0() -> None:
+    suite = SUITES["ant-dir"]
+    features = suite.family.selected(suite.features)
+    given = suite.family.context(direction=0.1)
+    found = [c["direction"] for c in nearby(given, suite.contexts[:10], features, 40)]
+    around = [(direction - 0.1 + np.pi) % (2 * np.pi) - np.pi for direction in found]
+    reach = 0.1 * 2 * np.pi
+    assert max(map(abs, around)) <= reach + 1e-9
+    assert min(around) < -0.8 * reach and max(around) > 0.8 * reach
+    assert all(0.0 <= direction < 2 * np.pi for direction in found)
+
+
 class _Told:
     """Made for contexts; `play` sees which."""
 

@@ -214,6 +214,10 @@ def test_a_folder_of_other_settings_or_with_a_damaged_file_is_refused(
         ({"starts": ()}, "`starts` must be distinct, at least one, got []"),
         ({"starts": ("nearest", "nearest")}, "`starts` must be distinct"),
         ({"starts": ("zero",)}, "`starts` must be scratch, nearest or methods: unknown method"),
+        (
+            {"starts": ("pearl",)},
+            "`starts` must be methods whose policies are networks, not 'pearl'",
+        ),
         ({"split": "half"}, "`split` must be one of"),
     ],
 )
@@ -244,6 +248,8 @@ def test_contexts_must_be_held_out(comparison: Comparison) -> None:
     with pytest.raises(ValueError, match="`contexts` must be held out by the split: speed="):
         replace(comparison, contexts=(learned,))
     one = tuple(comparison.held_out.values())[:1]
+    with pytest.raises(ValueError, match="`contexts` must be distinct, got"):
+        replace(comparison, contexts=one * 2)
     pieces = replace(comparison, contexts=one, seeds=1).pieces
     assert [piece.start for piece in pieces] == ["scratch", "nearest", METHOD]
 
@@ -336,7 +342,7 @@ def test_an_estimate_starts_nothing(
         (["--start", "nobody"], "`starts` must be scratch, nearest or methods: unknown method"),
         (["--workers", "-1"], "`workers` must be at least 0, got -1"),
         (["--steps", "0"], "`n_steps` must be at least 1, got 0"),
-        (["--td-weight", "-1"], "`td_weight` must be at least 0, got -1.0"),
+        (["--td-weight", "-1"], "`td_weight` must be at least 0 and finite, got -1.0"),
         (["--contexts", "speed=7"], "'speed=7' is not a context of tiny"),
         (["--preset", "best"], "best"),
     ],

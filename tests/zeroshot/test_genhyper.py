@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -134,6 +135,9 @@ def test_results_of_another_collection_are_not_gone_on_with(
     single = collection_of_experts(load_experts(many))
     save_collection(single, many / "collection")
     with pytest.raises(ValueError, match="collection"):
+        run(suite, {"keeps": _Keeps()}, seeds=[1], out=out, zoo=many, resume=True)
+    shutil.rmtree(many / "collection")
+    with pytest.raises(ValueError, match=r"another `collection` .*, now None"):
         run(suite, {"keeps": _Keeps()}, seeds=[1], out=out, zoo=many, resume=True)
 
 
