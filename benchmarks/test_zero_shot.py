@@ -11,6 +11,7 @@ from hyper import HyperZero, HyperZeroConfig
 from zeroshot.references import EXPERT, reference_names
 from zeroshot.run import experts_of
 from zeroshot.splits import random_split
+from zeroshot.statistics import ratio
 from zeroshot.suites import suite_of
 
 N_EPISODES = 10
@@ -65,16 +66,17 @@ def test_evaluation_of_all_test_contexts(fitted, comparison, quick):
     assert played.returns.shape == (suite.n_test, N_EPISODES)
     assert (played.lengths == n_steps).all()
     best = play(experts.policies.select(split.test), suite.family, contexts, **settings)
-    ratio = played.returns.mean() / best.returns.mean()
+    reached = ratio(played.returns, best.returns)
     n_control_steps = len(contexts) * N_EPISODES * n_steps
     comparison.record(
         seconds=comparison.seconds,
         ratio_to_single_environments=comparison.speedup * n_control_steps / LOOP_STEPS,
-        return_over_expert=ratio,
+        return_over_expert=reached,
     )
     comparison.require(comparison.seconds < 10.0, "a zero-shot evaluation takes seconds")
-    claimed = CLAIMED.get(suite.name, 0.0)
-    comparison.require(ratio >= claimed, f"HyperZero reaches {claimed} of the experts' return")
+    if suite.name in CLAIMED:
+        claimed = CLAIMED[suite.name]
+        comparison.require(reached >= claimed, f"HyperZero's ratio is at least {claimed}")
     assert np.isfinite(played.returns).all()
 
 

@@ -24,9 +24,10 @@ Record = dict[str, Any]
 HEADER = """\
 # Leaderboard
 
-Zero-shot return on held-out contexts, of all results in [docs/results](results). *Ratio* is return
-over the experts' return in the same contexts; *score* is an interquartile mean, 0 for the best
-single training expert and 1 for each context's own expert, with its 95 % interval over contexts.
+Zero-shot return on held-out contexts, of all results in [docs/results](results). *Ratio* is 1 plus
+the difference to the experts' return in the same contexts over its size; *score* is an
+interquartile mean, 0 for the best single training expert and 1 for each context's own expert, with
+its 95 % interval over contexts.
 Rows in italics learn nothing ([evaluation.md](evaluation.md)). Only rows of one section compare:
 others have other contexts, splits or experts.
 

@@ -37,11 +37,13 @@ def table(summary: dict[str, Any]) -> str:
     for name, row in summary["methods"].items():
         method = row["kind"] == "method"
         label = f"**{name}**" if method else f"*{name.replace('-', ' ')}*"
-        low, high = row["ci"]
+        score, low, high = (
+            "-" if value is None else f"{value:.2f}" for value in (row["score"], *row["ci"])
+        )
         fit = f"{row['fit_seconds']:.0f} s" if method else ""
         lines.append(
-            f"| {label} | {row['return']:.0f} | {row['ratio']:.3f} | {row['score']:.2f} "
-            f"| [{low:.2f}, {high:.2f}] | {fit} |"
+            f"| {label} | {row['return']:.0f} | {row['ratio']:.3f} | {score} "
+            f"| [{low}, {high}] | {fit} |"
         )
     return "\n".join([*lines, "", provenance(summary)])
 

@@ -7,9 +7,7 @@ docs/builds/SUITE.sh, the commands that built and repaired a zoo, where there is
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,24 +131,22 @@ def shortfalls(suite: Suite, experts: Experts) -> str:
     return f"Below 0.9 of the largest possible return ({', '.join(suite.features)}): {lists}."
 
 
-def write(names: Sequence[str] = (), root: Path = ROOT) -> list[str]:
+def write(root: Path = ROOT) -> list[str]:
     """Writes the generated part of docs/zoo.md, and the pictures; returns the suites it covers.
 
     Args:
-        names: suites, all that have a zoo by default.
         root: the repository.
 
     Raises:
         ValueError: if docs/zoo.md lacks a marker, a zoo does not fit its suite, or an audit is of
             other experts than those shipped.
-        FileNotFoundError: if a suite that was named has no zoo.
     """
     page = root / "docs" / "zoo.md"
     before, begin, rest = page.read_text().partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{page} must contain {BEGIN!r} and {END!r}")
-    chosen = list(names) or [name for name, suite in SUITES.items() if _zoo(suite).is_dir()]
+    chosen = [name for name, suite in SUITES.items() if _zoo(suite).is_dir()]
     rows, sections = [], []
     for name in chosen:
         suite = SUITES[name]
@@ -197,5 +193,5 @@ def _counted(counts: Counter[str]) -> str:
 
 
 if __name__ == "__main__":
-    for written in write(sys.argv[1:]):
+    for written in write():
         print(written)

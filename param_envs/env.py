@@ -105,14 +105,12 @@ class ParamEnv(gym.Env[Array, NDArray[np.float32]], EzPickle):
         Raises:
             ValueError: for an unknown option or feature, or a value out of range.
         """
+        checked = check_options(options)
+        if checked.get("context") is not None:  # what is refused must not change the generator
+            replaced(self.context, self.family, checked["context"])
         super().reset(seed=seed)
         context = next_context(
-            self.family,
-            self.context,
-            self._made_for,
-            self._sampler,
-            self.np_random,
-            check_options(options),
+            self.family, self.context, self._made_for, self._sampler, self.np_random, checked
         )
         self._simulation.restart(np.array([0]), [context], [self.np_random])
         return self._simulation.observation()[0], self._info(self._simulation.resting_outcome())

@@ -133,10 +133,12 @@ class Family(ABC):
         """The features of those names, all for None.
 
         Raises:
-            ValueError: for an unknown name.
+            ValueError: for an unknown name, or one word instead of several.
         """
         if features is None:
             return list(self.features)
+        if isinstance(features, str):
+            raise ValueError(f"`features` must be a sequence of names, got {features!r}")
         known = {feature.name: feature for feature in self.features}
         names = list(features)
         for name in names:

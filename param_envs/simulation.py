@@ -85,12 +85,21 @@ class Simulation:
         if self.family.settle_steps:
             rest = np.zeros((len(ids), self.family.action_size))
             self.engine.step(ids, rest, self.family.settle_steps)
-        self.state = self.engine.state()
+        self._read(ids)
 
     def place(self, ids: Ids, qpos: Array, qvel: Array) -> None:
         """Puts simulations `ids` at qpos (n, nq), qvel (n, nv), for planning and for tests."""
         self.engine.write(ids, qpos, qvel)
-        self.state = self.engine.state()
+        self._read(ids)
+
+    def _read(self, ids: Ids) -> None:
+        """Takes the state of simulations `ids` alone: others may repeat theirs, having diverged."""
+        changed = np.zeros(len(self.contexts), dtype=np.bool_)
+        changed[ids] = True
+        now = self.engine.state()
+        self.state = State(
+            *(_keep(~changed, old, new) for old, new in zip(self.state, now, strict=True))
+        )
 
     def observation(self) -> Array:
         """Observations (N, observation_size) of the present states."""

@@ -84,15 +84,15 @@ def reset_mask(mask: Any, num_envs: int) -> NDArray[np.bool_]:
     return array
 
 
-def at_least_1(name: str, number: int) -> int:
+def at_least(name: str, number: int, least: int = 1) -> int:
     """Returns the number of that name.
 
     Raises:
-        ValueError: if it is not an integer of at least 1.
+        ValueError: if it is not an integer of at least `least`.
     """
     whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
-    if not whole or number < 1:
-        raise ValueError(f"`{name}` must be an integer of at least 1, got {number!r}")
+    if not whole or number < least:
+        raise ValueError(f"`{name}` must be an integer of at least {least}, got {number!r}")
     return int(number)
 
 

@@ -24,8 +24,8 @@ from param_envs.env import (
 from param_envs.family import Array, Family
 from param_envs.rendering import FrameRenderer, check_render_mode
 from param_envs.sampling import ContextSampler
-from param_envs.simulation import Simulation, checked_actions
-from param_envs.slots import at_least_1, reset_mask, slot_changes, slot_contexts, slot_seeds
+from param_envs.simulation import Simulation, checked_actions, replaced
+from param_envs.slots import at_least, reset_mask, slot_changes, slot_contexts, slot_seeds
 
 REASON_DTYPE = "<U10"
 
@@ -74,7 +74,7 @@ class ParamVectorEnv(VectorEnv[Array, NDArray[np.float32], NDArray[Any]]):
         Raises:
             ValueError: for an unknown feature, mode or value out of range, or a wrong length.
         """
-        at_least_1("num_envs", num_envs)
+        at_least("num_envs", num_envs)
         self.family = family
         self.num_envs = num_envs
         self.render_mode = check_render_mode(render_mode)
@@ -84,7 +84,7 @@ class ParamVectorEnv(VectorEnv[Array, NDArray[np.float32], NDArray[Any]]):
             "render_fps": render_fps(family),
             "autoreset_mode": self.autoreset_mode,
         }
-        self.max_episode_steps = at_least_1(
+        self.max_episode_steps = at_least(
             "max_episode_steps",
             family.max_episode_steps if max_episode_steps is None else max_episode_steps,
         )
@@ -98,7 +98,7 @@ class ParamVectorEnv(VectorEnv[Array, NDArray[np.float32], NDArray[Any]]):
             family,
             self._made_for,
             reward=family.reward_modes[0] if reward is None else reward,
-            n_threads=n_threads,
+            n_threads=at_least("n_threads", n_threads, 0),
         )
         seeded = [gym.utils.seeding.np_random(None) for _ in range(num_envs)]
         self._rngs = [rng for rng, _ in seeded]
@@ -162,11 +162,15 @@ class ParamVectorEnv(VectorEnv[Array, NDArray[np.float32], NDArray[Any]]):
         mask = reset_mask(checked.get("reset_mask"), self.num_envs)
         if not self._was_reset and not mask.all():
             raise gym.error.ResetNeeded("all slots must be reset first, then some of them can be")
-        for i, slot_seed in enumerate(slot_seeds(seed, self.num_envs)):
-            if mask[i] and slot_seed is not None:
-                self._rngs[i], self._seeds[i] = gym.utils.seeding.np_random(slot_seed)
+        ids, seeds = np.flatnonzero(mask), slot_seeds(seed, self.num_envs)
         changes = slot_changes(checked.get("context"), self.num_envs)
-        self._restart(np.flatnonzero(mask), changes)
+        if changes is not None:  # what is refused must not change generators
+            for i in ids:
+                replaced(self._simulation.contexts[i], self.family, changes[i])
+        seeded = {i: gym.utils.seeding.np_random(seeds[i]) for i in ids if seeds[i] is not None}
+        for i, (rng, slot_seed) in seeded.items():
+            self._rngs[i], self._seeds[i] = rng, slot_seed
+        self._restart(ids, changes)
         self._was_reset = True
         return self._simulation.observation(), self._info(self._simulation.resting_outcome())
 

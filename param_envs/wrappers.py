@@ -12,18 +12,22 @@ from gymnasium.vector.utils import batch_space
 
 from param_envs.env import ParamEnv
 from param_envs.family import Array, Family
-from param_envs.simulation import MAX_STATE
 from param_envs.vector_env import ParamVectorEnv
 
 
-def _extended(family: Family, features: tuple[str, ...]) -> Any:
-    size = sum(feature.encoded_size for feature in family.selected(features))
-    low = np.concatenate([np.full(family.observation_size, -MAX_STATE), np.full(size, -1.0)])
-    return gym.spaces.Box(low, -low, dtype=np.float64)
+def _extended(space: gym.Space[Any], family: Family, features: tuple[str, ...]) -> Any:
+    if not isinstance(space, gym.spaces.Box) or len(space.shape) != 1:
+        raise ValueError(f"`env` must have vectors as observations, got {space}")
+    ones = np.ones(sum(feature.encoded_size for feature in family.selected(features)))
+    low, high = np.concatenate([space.low, -ones]), np.concatenate([space.high, ones])
+    return gym.spaces.Box(low, high, dtype=np.float64)
 
 
 def _names(family: Family, features: Iterable[str] | None) -> tuple[str, ...]:
-    return tuple(feature.name for feature in family.selected(features))
+    names = tuple(feature.name for feature in family.selected(features))
+    if not names:
+        raise ValueError("`features` must name at least one feature, got none")
+    return names
 
 
 class ContextObservation(
@@ -39,7 +43,8 @@ class ContextObservation(
             features: names of the features to append, all by default.
 
         Raises:
-            ValueError: if `env` is no `ParamEnv`, or for an unknown feature.
+            ValueError: if `env` is no `ParamEnv` or its observations are no vectors, for an unknown
+                feature, or for none.
         """
         gym.utils.RecordConstructorArgs.__init__(self, features=features)
         gym.ObservationWrapper.__init__(self, env)
@@ -48,7 +53,7 @@ class ContextObservation(
             raise ValueError(f"`env` must be a ParamEnv, got {type(base).__name__}")
         self._base = base
         self._features = _names(base.family, features)
-        self.observation_space = _extended(base.family, self._features)
+        self.observation_space = _extended(env.observation_space, base.family, self._features)
 
     def observation(self, observation: Array) -> Array:
         """Observation (observation_size + encoded size,)."""
@@ -72,7 +77,8 @@ class ContextVectorObservation(VectorWrapper):
             features: names of the features to append, all by default.
 
         Raises:
-            ValueError: if `env` is no `ParamVectorEnv`, or for an unknown feature.
+            ValueError: if `env` is no `ParamVectorEnv` or its observations are no vectors, for an
+                unknown feature, or for none.
         """
         super().__init__(env)
         base = env.unwrapped
@@ -80,7 +86,9 @@ class ContextVectorObservation(VectorWrapper):
             raise ValueError(f"`env` must be a ParamVectorEnv, got {type(base).__name__}")
         self._base = base
         self._features = _names(base.family, features)
-        self.single_observation_space = _extended(base.family, self._features)
+        self.single_observation_space = _extended(
+            env.single_observation_space, base.family, self._features
+        )
         self.observation_space = batch_space(self.single_observation_space, env.num_envs)
 
     def reset(

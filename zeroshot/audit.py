@@ -22,7 +22,7 @@ from experts.rebuild import Repaired, RepairSettings
 from experts.store import expert_name
 from zeroshot.audit_record import audit_record, load_findings, save_audit
 from zeroshot.leaderboard import print_table
-from zeroshot.progress import fraction_bars
+from zeroshot.progress import fraction_bars, say
 from zeroshot.suites import Suite, suite_of
 
 ALLOWED_SPEED_ERROR = 0.1
@@ -90,8 +90,8 @@ class AuditExperts:
         """Audits, with a progress line; returns the exit code.
 
         Raises:
-            ValueError: for bad numbers, experts that do not fit the suite, --repair without --zoo,
-                --found without --repair, or an audit of other experts.
+            ValueError: for bad numbers, experts that do not fit the suite, folders of one name,
+                --repair without --zoo, --found without --repair, or an audit of other experts.
             FileNotFoundError: if a folder has no experts.
         """
         suite = suite_of(self.suite)
@@ -100,6 +100,12 @@ class AuditExperts:
         if self.found is not None and not self.repair:
             raise ValueError("`found` begins a repair: use it with --repair")
         directory = self.zoo or shipped(suite.zoo)
+        names = [path.resolve().name for path in (directory, *self.donors)]
+        if len(set(names)) != len(names):
+            raise ValueError(
+                "`donors` and the experts' folder must have different names, by which rivals are "
+                f"told apart, got {', '.join(map(str, (directory, *self.donors)))}"
+            )
         check_experts(suite, directory)
         recipe = recipe_for(self.recipe, suite.env_id)
         if self.warm_steps is not None:
@@ -125,7 +131,7 @@ class AuditExperts:
         print_audit(audit, suite, console, whole=self.whole)
         if self.out is not None:
             _write(audit, suite, directory, self.donors, self.out, time.monotonic() - start)
-            console.print(f"audit: {self.out / suite.name}.json", highlight=False, soft_wrap=True)
+            say(console, f"audit: {self.out / suite.name}.json")
         return 0
 
     def _repaired(
@@ -147,18 +153,15 @@ class AuditExperts:
 
             def on_round(said: Sequence[Repaired]) -> None:
                 for repaired in said:
-                    console.print(
+                    say(
+                        console,
                         f"{expert_name(repaired.context)}: {repaired.before:.1f} -> "
                         f"{repaired.after:.1f}, kept: {repaired.kept}, from "
                         f"{repaired.donor.parent.name}/{repaired.donor.stem}",
-                        highlight=False,
-                        soft_wrap=True,
                     )
 
             def on_found(audit: Audit) -> None:
-                console.print(
-                    f"{int(audit.beaten.sum())} of {len(audit)} are beaten", highlight=False
-                )
+                say(console, f"{int(audit.beaten.sum())} of {len(audit)} are beaten")
 
             done: Repair = repair_rounds(
                 directory,
@@ -172,9 +175,7 @@ class AuditExperts:
                 on_progress=on_progress,
                 on_round=on_round,
             )
-        console.print(
-            f"{len(done.rounds)} rounds of repair: {OUTCOMES[done.outcome]}", highlight=False
-        )
+        say(console, f"{len(done.rounds)} rounds of repair: {OUTCOMES[done.outcome]}")
         return done.audit
 
 
@@ -226,7 +227,7 @@ def print_audit(audit: Audit, suite: Suite, console: Console, *, whole: bool = F
             table.add_row(*shown, f"{rival.parent.name}/{_short(rival.stem, suite)}", style=style)
         print_table(table, console)
     for line in summary_lines(audit, suite):
-        console.print(line, highlight=False, soft_wrap=True)
+        say(console, line)
 
 
 def summary_lines(audit: Audit, suite: Suite) -> list[str]:

@@ -6,11 +6,13 @@ import hashlib
 import json
 import shlex
 import sys
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,7 +110,7 @@ def load_audit(path: Path) -> tuple[Audit, dict[str, Any]]:
     """
     try:
         record = json.loads(path.read_text())
-        with np.load(path.with_suffix(".npz")) as arrays:
+        with np.load(BytesIO(path.with_suffix(".npz").read_bytes())) as arrays:
             returns = arrays["returns"].astype(np.float64)
         if record["format"] != FORMAT_VERSION:
             raise ValueError(f"`format` must be {FORMAT_VERSION}, got {record['format']}")
@@ -134,7 +136,16 @@ def load_audit(path: Path) -> tuple[Audit, dict[str, Any]]:
             decided=np.array([row.get("decided", False) for row in rows], dtype=np.bool_),
             seed=record["seed"],
         )
-    except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
+    except (
+        OSError,
+        EOFError,
+        BadZipFile,
+        zlib.error,
+        KeyError,
+        IndexError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise ValueError(f"{path}: not a whole audit ({error})") from error
     return audit, record
 

@@ -15,6 +15,7 @@ from experts.recipes import Recipe, recipe_for
 from zeroshot.context_words import grid_contexts
 from zeroshot.estimates import clock
 from zeroshot.expert_builds import build_progress
+from zeroshot.progress import say
 from zeroshot.suites import Suite
 
 
@@ -62,18 +63,15 @@ def build_experts_batched(
             seed=seed,
             on_progress=report,
         )
-    console.print(f"experts of {suite.name}: {out}", highlight=False, soft_wrap=True)
+    say(console, f"experts of {suite.name}: {out}")
     return 0
 
 
 def _print_estimate(
     suite: Suite, batches: Sequence[Batch], recipe: Recipe, device: torch.device, console: Console
 ) -> int:
-    def say(text: str) -> None:
-        console.print(text, highlight=False, soft_wrap=True)
-
     if not batches:
-        say("experts: nothing to do, all are there")
+        say(console, "experts: nothing to do, all are there")
         return 0
     n_threads = torch.get_num_threads()
     threads = "1 thread" if n_threads == 1 else f"{n_threads} threads"
@@ -85,19 +83,21 @@ def _print_estimate(
         rate = speed.agent_updates_per_second
         agents = "1 agent" if speed.n_agents == 1 else f"{speed.n_agents} agents"
         say(
+            console,
             f"{agents} at once on {device.type}, {threads}: {rate:.0f} agent-updates a second "
             f"({rate / speed.n_agents:.0f} of each), measured for {speed.measured_seconds:.0f} s "
-            "on this machine, as busy as it is now"
+            "on this machine, as busy as it is now",
         )
         speeds.append(speed)
     found = estimate_batches(batches, recipe=recipe, speeds=speeds)
     count = "1 batch" if len(batches) == 1 else f"{len(batches)} batches"
-    say(f"experts: {found.pieces} to do in {count}, {found.steps:,} environment steps")
+    say(console, f"experts: {found.pieces} to do in {count}, {found.steps:,} environment steps")
     if device.type == "cpu":
-        say(f"core-hours: {found.wall_seconds * n_threads / 3600:.2f}")
+        say(console, f"core-hours: {found.wall_seconds * n_threads / 3600:.2f}")
     say(
+        console,
         f"wall time: {clock(found.wall_seconds)} in one process, "
-        "and some seconds an expert to choose and play it"
+        "and some seconds an expert to choose and play it",
     )
-    say("nothing was started")
+    say(console, "nothing was started")
     return 0

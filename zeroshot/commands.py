@@ -19,6 +19,7 @@ from zeroshot.engine_options import EngineOptions
 from zeroshot.expert_commands import ExpertCommands, SuiteName, ZooPath
 from zeroshot.finetune_commands import FineTuneCommand
 from zeroshot.leaderboard import print_leaderboard, print_table
+from zeroshot.progress import say
 from zeroshot.report_commands import Report
 from zeroshot.reproduce_commands import Reproduce
 from zeroshot.results import SUMMARY
@@ -152,7 +153,7 @@ class Run(EngineOptions):
         suite = suite_of(self.suite)
         write_figures(self.out, suite, experts_of(suite, self.zoo).returns)
         write_report([self.out], self.out / REPORT)
-        console.print(f"results, figures and report: {self.out}", highlight=False, soft_wrap=True)
+        say(console, f"results, figures and report: {self.out}")
         return 0
 
     def _print_estimate(self, engine: Engine | None, console: Console) -> int:
@@ -241,9 +242,7 @@ class Film:
                 n_steps=self.steps,
                 size=size,
             )
-        console.print(
-            f"{self.out}: {shown['seconds']:.1f} s, return {shown['return']:.1f}", highlight=False
-        )
+        say(console, f"{self.out}: {shown['seconds']:.1f} s, return {shown['return']:.1f}")
         return 0
 
 

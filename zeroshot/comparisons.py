@@ -129,8 +129,16 @@ def as_good_as_learned(
     return [
         {"row": name, "learned": best, "difference": pair["difference"], "ci": pair["ci"]}
         for name, pair in vs[best].items()
-        if name in TRIVIAL and (pair["ci"][0] <= 0.0 or pair["n_cells"] == 1)
+        if name in TRIVIAL and interval_of(pair)[0] <= 0.0
     ]
+
+
+def interval_of(pair: Mapping[str, Any]) -> tuple[float, float]:
+    """The interval of a pairwise comparison; of a single cell none can be had: it is unbounded."""
+    if pair.get("n_cells") == 1:
+        return -np.inf, np.inf
+    low, high = pair["ci"]
+    return float(low), float(high)
 
 
 def few_shot_curves(rows: Sequence[Row]) -> dict[str, dict[str, list[dict[str, Any]]]]:

@@ -13,6 +13,7 @@ from tyro.conf import Positional, arg, subcommand
 from experts.rollouts import DEFAULT_NOISE
 from zeroshot.expert_commands import SuiteName, ZooPath
 from zeroshot.leaderboard import print_table
+from zeroshot.progress import say
 from zeroshot.suites import suite_of
 
 if TYPE_CHECKING:
@@ -81,11 +82,7 @@ class Export:
                     f"seed {self.seed}; q* by {self.value}."
                 ),
             )
-        console.print(
-            f"{path}: {_size(rollouts)}, {_megabytes(path):.1f} MB",
-            highlight=False,
-            soft_wrap=True,
-        )
+        say(console, f"{path}: {_size(rollouts)}, {_megabytes(path):.1f} MB")
         return 0
 
     def _noise_of_episodes(self) -> list[float]:
@@ -135,11 +132,10 @@ class ShowData:
             )
         print_table(table)
         known = "unknown here" if data.experts is None else "shipped"
-        Console().print(
+        say(
+            Console(),
             f"{data.family.env_id}, reward {data.reward}, discount {data.discount:g}, "
             f"experts {known}; {_size(data)}",
-            highlight=False,
-            soft_wrap=True,
         )
         return 0
 

@@ -11,6 +11,7 @@ from experts.engines import Engine, LocalEngine
 from experts.estimates import Estimate, estimate_jobs, measured_speed, recorded_speed
 from experts.jobs import Job, unfinished
 from experts.recipes import Recipe
+from zeroshot.progress import say
 from zeroshot.suites import Suite
 
 
@@ -84,8 +85,3 @@ def clock(seconds: float) -> str:
     """Hours, minutes and seconds: 1:02:03."""
     whole = round(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
-
-
-def say(console: Console, text: str) -> None:
-    """Prints a line as it is, however long."""
-    console.print(text, highlight=False, soft_wrap=True)

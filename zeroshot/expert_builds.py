@@ -24,6 +24,7 @@ from param_envs import Context
 from zeroshot.context_words import grid_contexts
 from zeroshot.estimates import print_build_estimate
 from zeroshot.leaderboard import print_table
+from zeroshot.progress import say
 from zeroshot.run import experts_of
 from zeroshot.suites import Suite
 
@@ -127,7 +128,7 @@ def build_experts(
             seed=seed,
             on_progress=report,
         )
-    console.print(f"experts of {suite.name}: {out}", highlight=False, soft_wrap=True)
+    say(console, f"experts of {suite.name}: {out}")
     return 0
 
 
@@ -198,13 +199,12 @@ def repair_experts(
     for repaired in said:
         kept = "" if repaired.after > repaired.before else " (turned down)"
         name, donor = expert_name(repaired.context), repaired.donor
-        console.print(
+        say(
+            console,
             f"{name}: {repaired.before:.1f} -> {repaired.after:.1f}{kept}, "
             f"from {donor.parent.name}/{donor.stem}",
-            highlight=False,
-            soft_wrap=True,
         )
-    console.print(f"{len(said)} of {len(suite.contexts)} experts were beaten", highlight=False)
+    say(console, f"{len(said)} of {len(suite.contexts)} experts were beaten")
     return 0
 
 
@@ -244,7 +244,7 @@ def build_progress(console: Console) -> Iterator[Callable[[BuildProgress], None]
             )
             if not console.is_terminal and progress.finished + progress.failed != said:
                 said = progress.finished + progress.failed
-                console.print(_note(progress), highlight=False)
+                say(console, _note(progress))
 
         yield report
 

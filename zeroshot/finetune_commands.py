@@ -14,7 +14,7 @@ from tyro.conf import arg, subcommand
 from zeroshot.engine_options import EngineOptions
 from zeroshot.expert_commands import SuiteName, ZooPath
 from zeroshot.leaderboard import print_table
-from zeroshot.progress import fraction_bars
+from zeroshot.progress import fraction_bars, say
 from zeroshot.suites import suite_of
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class FineTune(EngineOptions):
                     workers=self.workers,
                     engine=engine,
                     zoo=self.zoo,
-                    say=lambda text: console.print(text, highlight=False, soft_wrap=True),
+                    say=lambda text: say(console, text),
                     on_progress=reporter("fine-tuning"),
                 )
         except KeyboardInterrupt:
@@ -131,7 +131,7 @@ class FineTune(EngineOptions):
             raise
         _print_table(suite.name, summary["starts"])
         figure = write_finetuning_figure(self.out)
-        console.print(f"results: {self.out}, figure: {figure}", highlight=False, soft_wrap=True)
+        say(console, f"results: {self.out}, figure: {figure}")
         return 0
 
     def _starts(self) -> tuple[str, ...]:

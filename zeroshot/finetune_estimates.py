@@ -18,10 +18,11 @@ from experts.engines import Engine
 from experts.estimates import Estimate, wall_seconds
 from experts.finetune import fine_tune
 from zeroshot.bench import Bench
-from zeroshot.estimates import print_estimate, say
+from zeroshot.estimates import print_estimate
 from zeroshot.finetune import STARTS, Comparison
 from zeroshot.finetune_results import Piece, piece_of, plain_name, read_records
 from zeroshot.finetune_starts import NEAREST, SCRATCH, start_policies
+from zeroshot.progress import say
 from zeroshot.run import default_workers, experts_of
 from zeroshot.run_estimates import MEASURED_HERE, measure
 from zeroshot.splits import rule_of

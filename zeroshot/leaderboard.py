@@ -22,7 +22,7 @@ def leaderboard(summary: Mapping[str, Any]) -> Table:
         f"{summary['n_test']} held-out contexts x {summary['episodes']} episodes x "
         f"{seeds} split{'s' if seeds != 1 else ''}{rule}{partial}",
         caption="score: interquartile mean, 0 = best single training expert, 1 = each context's "
-        "own expert; ratio: return / expert's return",
+        "own expert; ratio: 1 + (return - experts') / |experts'|",
     )
     table.add_column("method", no_wrap=True)
     table.add_column("kind")
@@ -77,7 +77,7 @@ def print_leaderboard(summary: Mapping[str, Any], console: Console | None = None
     """Prints what a reader has to know first, the leaderboard, and few-shot tables if any."""
     target = _wide_enough(console)
     for line in warnings(summary):
-        target.print(line, highlight=False, style="bold")
+        target.print(line, highlight=False, markup=False, style="bold")
     target.print(leaderboard(summary))
     for protocol in summary.get("few_shot", ()):
         target.print(few_shot_table(summary, protocol))

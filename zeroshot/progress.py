@@ -25,6 +25,11 @@ REFERENCE_WEIGHT = 0.02
 """Time of a reference row, which only plays, as a share of a method's, which fits first."""
 
 
+def say(console: Console, text: str, style: str | None = None) -> None:
+    """Prints a line as it is: however long, and whatever its brackets."""
+    console.print(text, highlight=False, soft_wrap=True, markup=False, style=style)
+
+
 class Reporter(Protocol):
     """Is told how a run goes."""
 
@@ -84,13 +89,13 @@ class ConsoleReporter:
 
     def stage(self, text: str) -> None:
         """Prints it."""
-        self._console.print(text, highlight=False)
+        say(self._console, text)
 
     def begin(self, units: Sequence[Unit], n_done: int, references: Sequence[str]) -> None:
         """Prints how much there is to do, and starts the bars."""
         before = f", {n_done} were done before" if n_done else ""
         text = f"{len(units)} units to do, a unit is one method on one split{before}"
-        self._console.print(text, highlight=False, soft_wrap=True)
+        say(self._console, text)
         self._start = time.monotonic()
         self._weights = {
             unit: REFERENCE_WEIGHT if unit.method in references else 1.0 for unit in units
@@ -120,11 +125,10 @@ class ConsoleReporter:
             test = [row for row in rows if row["split"] == "test" and not row.get("shots")]
             returns = np.array([row["return"] for row in test])
             reached = ratio(returns, np.array([row["expert_return"] for row in test]))
-            self._console.print(
+            say(
+                self._console,
                 f"{unit.method}, split {unit.seed}: return {returns.mean():.1f}, ratio "
                 f"{reached:.3f}, fitted in {rows[0]['fit_seconds']:.1f} s; {self.left}",
-                highlight=False,
-                soft_wrap=True,
             )
 
     def end(self) -> None:
@@ -173,7 +177,7 @@ def fraction_bars(console: Console) -> Iterator[Callable[[str], Callable[[float]
                 bars.update(task, completed=fraction)
                 tenth = int(10 * fraction)
                 if not console.is_terminal and tenth != said and tenth < 10:
-                    console.print(f"{name}: {10 * tenth} %", highlight=False)
+                    say(console, f"{name}: {10 * tenth} %")
                 said = tenth
 
             return report

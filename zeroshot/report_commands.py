@@ -12,6 +12,7 @@ from rich.console import Console
 from tyro.conf import Positional, arg
 
 from zeroshot.expert_commands import ZooPath
+from zeroshot.progress import say
 
 if TYPE_CHECKING:
     from zeroshot.report.films import SideBySide
@@ -61,11 +62,13 @@ class Report:
         out = self.out or self.runs[0] / REPORT
         words = [Path(sys.argv[0]).name, *sys.argv[1:]]
         write_report(self.runs, out, films=films, command=shlex.join(words))
-        console.print(f"report: {out}", highlight=False, soft_wrap=True)
+        say(console, f"report: {out}")
         return 0
 
     def _films(self, path: Path, console: Console) -> list[SideBySide] | str:
         """Films of a run, or one sentence on why there are none."""
+        from experts import zoo_path
+        from experts.collections import find_collection
         from zeroshot.report.films import make_films
         from zeroshot.report.runs import read_run
         from zeroshot.run import experts_of
@@ -81,8 +84,9 @@ class Report:
                     experts_of(run.suite, self.zoo),
                     count=self.films,
                     method=self.film_method,
+                    collection=find_collection(self.zoo or zoo_path(run.suite.zoo)),
                     progress=lambda done: status.update(f"{text}: fit {done:.0%}"),
                 )
-            except (RuntimeError, ImportError) as error:
-                console.print(f"no films of {run.name}: {error}", highlight=False)
+            except (RuntimeError, ImportError, ValueError, OSError) as error:
+                say(console, f"no films of {run.name}: {error}")
                 return f"{error}"

@@ -12,6 +12,7 @@ from rich.console import Console
 from tyro.conf import Positional, arg
 
 from zeroshot.engine_options import EngineOptions
+from zeroshot.progress import say
 from zeroshot.reproduce import plan_of
 
 
@@ -88,6 +89,6 @@ class Reproduce(EngineOptions):
             )
             raise
         for line in headlines_of(found, out):
-            console.print(line, highlight=False, soft_wrap=True)
-        console.print(f"tables and results: {out}", highlight=False, soft_wrap=True)
+            say(console, line)
+        say(console, f"tables and results: {out}")
         return 1 if any(outcome.state == "failed" for outcome in found) else 0

@@ -19,6 +19,7 @@ from experts.store import write_atomically
 
 ROWS = "results.jsonl"
 SUMMARY = "summary.json"
+REPORT = "report.html"
 SETTINGS = "run.json"
 LOCK = ".lock"
 

@@ -19,8 +19,9 @@ from experts.collections import find_collection
 from experts.engines import Engine, Failed, Finished, LocalEngine, Perform, Report
 from experts.estimates import Estimate, wall_seconds
 from zeroshot.bench import ADAPTED_REFERENCES, Bench, method_named
-from zeroshot.estimates import print_estimate, say
+from zeroshot.estimates import print_estimate
 from zeroshot.fewshot import FROM_SCRATCH, checked_shots, demonstrate
+from zeroshot.progress import say
 from zeroshot.references import EXPERT, reference_names
 from zeroshot.results import ROWS, SETTINGS, Row, Unit, plain, read_rows, unit_of
 from zeroshot.run import TRANSFER, default_workers, experts_of, threads_each

@@ -14,8 +14,8 @@ from rich.table import Table
 
 from experts import Experts, load_experts, play
 from param_envs import Context
-from zeroshot.estimates import say
 from zeroshot.leaderboard import print_table
+from zeroshot.progress import say
 from zeroshot.statistics import ratio, shares_of
 
 STARTS = 4_000_003

@@ -207,7 +207,8 @@ def test_bad_options(options, message) -> None:
     env = ParamEnv(family_of(CHEETAH))
     env.reset(seed=0)
     with pytest.raises(ValueError, match=message):
-        env.reset(options=options)
+        env.reset(seed=9, options=options)
+    assert env.np_random_seed == 0
     assert env.context == family_of(CHEETAH).context()
 
 

@@ -205,6 +205,29 @@ def test_gymnasiums_statistics() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*unstable.*")
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED])
+def test_a_diverged_slot_keeps_its_state_while_another_is_reset(mode) -> None:
+    env = ParamVectorEnv(CHEETAH, 2, autoreset_mode=mode, max_episode_steps=3)
+    env.reset(seed=0)
+    env.reset(options={"reset_mask": np.array([False, True])})
+    rest = np.zeros((2, 6), np.float32)
+    if mode is AutoresetMode.NEXT_STEP:
+        env.step(rest)
+        env.reset(options={"reset_mask": np.array([False, True])})  # its clock begins anew
+        env.step(rest)
+        env.step(rest)  # the first slot ends, and is reset in the step in which the other diverges
+    state = env.simulation.state
+    env.simulation.place(np.array([1]), state.qpos[1:2], np.full((1, state.qvel.shape[1]), 9e5))
+    observation, _, _, truncated, info = env.step(rest)
+    assert info["truncation_reason"][1] == "diverged" and truncated[1]
+    assert env.single_observation_space.contains(observation[1])
+    if mode is AutoresetMode.DISABLED:
+        observation, info = env.reset(options={"reset_mask": np.array([True, False])})
+        assert env.single_observation_space.contains(observation[1])
+        assert np.abs(info["velocity"]).max() < 1e6
+
+
+@pytest.mark.filterwarnings("ignore:.*unstable.*")
 @pytest.mark.parametrize("env_id", ENV_IDS)
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
 def test_one_diverged_slot_leaves_the_others_alone(env_id, mode) -> None:
@@ -274,10 +297,28 @@ def test_bad_arguments(kwargs, message) -> None:
     ],
 )
 def test_bad_resets(kwargs, message) -> None:
-    env = ParamVectorEnv(CHEETAH, 3)
+    env, other = (ParamVectorEnv(CHEETAH, 3) for _ in range(2))
     env.reset(seed=0)
+    other.reset(seed=0)
     with pytest.raises(ValueError, match=message):
-        env.reset(**kwargs)
+        env.reset(**{"seed": 9, **kwargs})
+    assert env.np_random_seed == (0, 1, 2)
+    np.testing.assert_array_equal(env.reset()[0], other.reset()[0])
+
+
+def test_a_bad_seed_among_good_ones_changes_nothing() -> None:
+    env = ParamVectorEnv(CHEETAH, 2)
+    env.reset(seed=0)
+    with pytest.raises(gym.error.Error):
+        env.reset(seed=[5, -1])
+    assert env.np_random_seed == (0, 1)
+
+
+@pytest.mark.parametrize("n_threads", [-1, 1.5])
+def test_bad_numbers_of_threads(n_threads) -> None:
+    message = f"`n_threads` must be an integer of at least 0, got {n_threads}"
+    with pytest.raises(ValueError, match=message):
+        ParamVectorEnv(CHEETAH, 2, n_threads=n_threads)
 
 
 def test_nothing_moves_before_the_first_reset() -> None:

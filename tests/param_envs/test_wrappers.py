@@ -97,3 +97,24 @@ def test_only_our_environments_have_a_context() -> None:
         ContextVectorObservation(gym.make_vec("CartPole-v1", num_envs=2, vectorization_mode="sync"))
     with pytest.raises(ValueError, match="unknown feature `length`"):
         ContextObservation(gym.make("ParamCheetah-v0"), ["length"])
+    for features, message in (
+        ([], "`features` must name at least one feature, got none"),
+        ("torso", "`features` must be a sequence of names, got 'torso'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ContextObservation(gym.make("ParamCheetah-v0"), features)
+        with pytest.raises(ValueError, match=message):
+            ContextVectorObservation(gym.make_vec("ParamCheetah-v0", num_envs=2), features)
+
+
+def test_wrappers_underneath_keep_their_part_of_the_space() -> None:
+    timed = gym.wrappers.TimeAwareObservation(gym.make("ParamCheetah-v0"), normalize_time=False)
+    env = ContextObservation(timed, ["speed"])
+    observation, _ = env.reset(seed=0)
+    assert env.observation_space.shape == (17 + 1 + 2,)
+    assert env.observation_space.contains(observation)
+    assert env.observation_space.high[17] == timed.observation_space.high[17]
+    nested = ContextVectorObservation(
+        ContextVectorObservation(gym.make_vec("ParamCheetah-v0", num_envs=2), ["speed"]), ["torso"]
+    )
+    assert nested.observation_space.contains(nested.reset(seed=0)[0])

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import pytest
 
 from zeroshot.cli import main
 from zeroshot.report import REPORT, write_report
+from zeroshot.report.charts import method_style
 from zeroshot.report.films import SideBySide
 from zeroshot.report.markup import VOID, element, joined, slug
+from zeroshot.report.runs import read_run
+from zeroshot.report.sections import bar_of, config_id, leaderboard
 
 WriteRun = Callable[..., Path]
 
@@ -189,3 +193,19 @@ def test_markup_escapes_all_but_markup() -> None:
         "mypkg-m-mean",
         "x",
     ]
+
+
+def test_methods_of_like_names_have_configs_of_their_own() -> None:
+    names = ("my.method:A", "my_method:A", "эта", "та", "hyperzero")
+    assert len({config_id("run", name) for name in names}) == len(names)
+    assert config_id("run", "hyperzero") == "run-config-hyperzero"
+
+
+def test_a_single_cell_is_a_point_without_an_interval(write_run: WriteRun) -> None:
+    run = read_run(write_run("run"))
+    mine = {**run.summary["methods"]["mine"], "ci": [None, None]}
+    bar = bar_of("mine", mine, method_style(0))
+    assert bar.low == bar.value == bar.high
+    summary = {**run.summary, "methods": {**run.summary["methods"], "mine": mine}}
+    section = leaderboard(replace(run, summary=summary), "run", {"mine": method_style(0)})
+    assert "[-, -]" in str(section.body)

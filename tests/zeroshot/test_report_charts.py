@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from zeroshot.report.charts import (
+    CHARACTER,
     NARROW,
     WIDE,
     Bar,
@@ -96,6 +97,22 @@ def test_a_curve_breaks_at_zero_and_has_its_band_and_labels() -> None:
     assert ">mine</text>" in chart and 'role="img" aria-label="l"' in chart
     narrow = line_chart([line], width=NARROW, label="l", x_label="speed", y_label="return")
     assert ">mine</text>" not in narrow and 'viewBox="0 0 328 270"' in narrow
+
+
+def test_long_names_are_shortened_and_leave_room_for_the_drawing() -> None:
+    """A limit on the number of characters stands for clipped text."""
+    name = "my_package.my_module.with.a.very.long.path:" + "Method" * 15 + "End"
+    x = np.array([1.0, 2.0])
+    line = Line(name=name, x=x, y=x, low=x, high=x, style=method_style(0))
+    curves = line_chart([line], width=WIDE, label="l", x_label="x", y_label="y")
+    bar = Bar(name=name, value=0.9, low=0.8, high=1.0, style=method_style(0))
+    for width in (WIDE, NARROW):
+        chart = interval_chart([bar], width=width, label="l", x_label="x", x_range=(0.0, 1.0))
+        for drawing in (chart, curves):
+            (shown,) = re.findall(r">(…[^<]*End)</text>", drawing)
+            assert len(shown) * CHARACTER <= width
+    places = [float(x) for x in re.findall(r'd="M([\d.-]+) ', curves)]
+    assert min(places) >= 0.0 and max(places) < WIDE
 
 
 def test_what_is_left_of_the_axis_is_an_arrow_with_its_number() -> None:

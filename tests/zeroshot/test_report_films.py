@@ -1,6 +1,7 @@
 """Films of the page: what is played, and that it fits into it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,20 @@ def test_films_show_expert_method_and_nearest_in_held_out_contexts(
         assert film.panels == ("expert", "spy", "nearest")
         assert film.returns[0] is not None and film.returns[1] is None
         assert film.mp4[4:8] == b"ftyp" and len(film.mp4) < MOST_BYTES
+
+
+def test_training_contexts_are_those_of_the_split(
+    suite: Suite, zoo: Path, user_module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of fixed tasks, three are learned from: neither the two held out nor the three others."""
+    fixed = replace(suite, name="fixed", test_ids=(1, 6), train_sizes=(3, 6))
+    monkeypatch.setitem(SUITES, "fixed", fixed)
+    run(fixed, [f"{user_module}:Mean"], seeds=1, out=tmp_path, zoo=zoo, split="tasks:3")
+    found = read_run(tmp_path)
+    _, test, train = held_out(found, fixed)
+    assert test == [1, 6] and len(train) == 3
+    with pytest.raises(ValueError, match="are not those of the split gap"):
+        held_out(replace(found, settings={"split_rule": "gap"}), fixed)
 
 
 def test_a_suite_that_is_not_registered_cannot_be_filmed(

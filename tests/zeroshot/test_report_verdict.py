@@ -1,6 +1,7 @@
 """What the top of the report says, on summaries made up for it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,18 @@ def test_rows_that_learn_nothing_are_no_learned_method() -> None:
 
 def test_random_and_expert_are_not_compared_with() -> None:
     found = verdict(run_of({"expert": (-0.1, -0.2, -0.1), "random": (0.8, 0.7, 0.9)}))
-    assert (
-        found.comparisons == () and found.headline == "mine reaches 90.0 % of the experts' return."
+    assert found.comparisons == ()
+    assert found.headline == "mine reaches a ratio of 90.0 % to the experts' return."
+
+
+def test_a_single_cell_beats_nothing() -> None:
+    """It has no interval: neither the verdict nor its sentences pretend to one."""
+    run = run_of({"nearest": (0.1, 0.1, 0.1)})
+    pair = {**run.summary["vs"]["mine"]["nearest"], "n_cells": 1}
+    one = verdict(replace(run, summary={**run.summary, "vs": {"mine": {"nearest": pair}}}))
+    assert one.status == "tie"
+    assert one.sentences[1] == (
+        "It is not told apart from nearest (80.0 %): the difference is +10.0 points."
     )
 
 

@@ -19,7 +19,7 @@ from zeroshot.reproduce.execution import folder_of, outcomes, perform
 from zeroshot.reproduce.plan import Figure, Part, Plan, PlannedFilm, PlannedRun, Preset
 from zeroshot.reproduce.records import read_records, record_path
 from zeroshot.reproduce.report import report
-from zeroshot.results import ROWS, SUMMARY, read_rows
+from zeroshot.results import REPORT, ROWS, SUMMARY, read_rows
 from zeroshot.run_estimates import Measured
 from zeroshot.suites import SUITES, Suite
 
@@ -140,11 +140,13 @@ def test_what_is_finished_is_not_done_again(
     states = [outcome.state for outcome in perform(preset, tmp_path)]
     assert states == ["finished", "skipped", "finished"]
     done = []
-    monkeypatch.setattr(
-        "zeroshot.reproduce.execution.run", lambda *args, **words: done.append(words["out"])
-    )
+    run = "zeroshot.reproduce.execution.run"
+    monkeypatch.setattr(run, lambda *args, **words: done.append(words["out"]))
     perform(preset, tmp_path)
     assert done == []
+    (folder_of(preset.runs[0], tmp_path) / REPORT).unlink()  # killed before it was written
+    perform(preset, tmp_path)
+    assert done == [folder_of(preset.runs[0], tmp_path)]
     rows = folder_of(preset.runs[2], tmp_path) / ROWS
     rows.write_text("".join(rows.read_text().splitlines(keepends=True)[:-1]))  # as a kill may
     more = plan.presets["laptop"].chosen(parts=["main", "fifth"], seeds=2)
@@ -260,7 +262,7 @@ def test_the_estimate_starts_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A fit takes an hour on 6 training contexts, and two thirds of it on 4; playing nothing."""
-    measured = []
+    measured, cores = [], os.cpu_count() or 1
 
     def measure(bench: Any, names: list[str], **_: Any) -> dict[str, Measured]:
         measured.append((str(bench.rule), bench.shots, list(names)))
@@ -275,10 +277,10 @@ def test_the_estimate_starts_nothing(
     assert "skipped: lacking (no experts are shipped)" in said and "nothing was started" in said
     # main: 6 references and 2 methods, twice; shots: one more reference, 1 method; fifth: 6 and 1.
     assert _estimated(said) == {
-        "main": ["1", "16", "2.00", "2:00:00"],
-        "shots": ["1", "8", "1.00", "1:00:00"],
-        "fifth": ["1", "7", "0.67", "0:40:00"],
-        "all": ["3", "31", "3.67", "3:40:00"],
+        "main": ["1", "16", f"{2 * cores:.2f}", "2:00:00"],
+        "shots": ["1", "8", f"{cores:.2f}", "1:00:00"],
+        "fifth": ["1", "7", f"{2 / 3 * cores:.2f}", "0:40:00"],
+        "all": ["3", "31", f"{11 / 3 * cores:.2f}", "3:40:00"],
     }
     assert not out.exists()
     perform(plan.presets["laptop"].chosen(parts=["main"]), out)

@@ -4,6 +4,7 @@ Modules are in reading order of a page: `runs` (what is read), `series` (what is
 it), `verdict`, `charts` and `heat` (SVG), the sections, and `page`, which puts them together.
 """
 
-from zeroshot.report.page import REPORT, page, write_report
+from zeroshot.report.page import page, write_report
+from zeroshot.results import REPORT
 
 __all__ = ["REPORT", "page", "write_report"]

@@ -29,6 +29,9 @@ MOST_DIRECT_LABELS = 6
 CHARACTER = 7.0
 """Width of a character, pixels, on the safe side."""
 
+MOST_FOR_NAMES = 0.4
+"""Share of a drawing's width."""
+
 LOW_START = 0.4
 """An axis begins at 0 unless all values are above this share of the highest."""
 
@@ -146,7 +149,7 @@ def line_chart(
     narrow = width < WIDE
     height = 270.0 if narrow else 350.0
     labelled = direct_labels and not narrow and len(lines) <= MOST_DIRECT_LABELS
-    right = 24.0 + CHARACTER * max(len(line.name) for line in lines) if labelled else 12.0
+    right = 24.0 + _names_width([line.name for line in lines], width) if labelled else 12.0
     all_x = np.concatenate([line.x for line in lines] + [np.array([x for x, _ in rug])])
     low, high = y_range or _extent(lines)
     pad = 0.02 * (float(all_x.max() - all_x.min()) or 1.0)
@@ -164,7 +167,7 @@ def line_chart(
     parts += [band for line in lines for band in _bands(line, x, y)]
     parts += [part for line in lines for part in _curve(line, x, y)]
     if labelled:
-        parts += _direct_labels(lines, x, y)
+        parts += _direct_labels(lines, x, y, right - 24.0)
     return svg(width, height, label, parts)
 
 
@@ -188,7 +191,8 @@ def interval_chart(
         filled: also draw a bar from 0.
     """
     narrow = width < WIDE
-    left, row = (10.0, 36.0) if narrow else (190.0, 26.0)
+    room = _names_width([bar.name for bar in bars], width)
+    left, row = (10.0, 36.0) if narrow else (18.0 + room, 26.0)
     height = row * len(bars) + 56.0
     x = Scale(*x_range, left, width - 16.0)
     bottom = row * len(bars) + 10.0
@@ -202,7 +206,7 @@ def interval_chart(
     for i, bar in enumerate(bars):
         middle = row * i + (26.0 if narrow else 21.0)
         at = (x.start, middle - 10, "start") if narrow else (left - 12, middle + 4, "end")
-        parts.append(_text(*at[:2], bar.name, at[2]))
+        parts.append(_text(*at[:2], _shortened(bar.name, width - 20.0 if narrow else room), at[2]))
         parts += _bar(bar, x, middle, filled)
     return svg(width, height, label, parts)
 
@@ -308,7 +312,7 @@ def _curve(line: Line, x: Scale, y: Scale) -> list[Html]:
     return parts
 
 
-def _direct_labels(lines: Sequence[Line], x: Scale, y: Scale) -> list[Html]:
+def _direct_labels(lines: Sequence[Line], x: Scale, y: Scale, room: float) -> list[Html]:
     """Names at the right ends, moved apart, each with a leader in its curve's colour."""
     ends = [y.clipped(line.y[-1]) for line in lines]
     parts = []
@@ -323,8 +327,19 @@ def _direct_labels(lines: Sequence[Line], x: Scale, y: Scale) -> list[Html]:
                 class_="leader",
             )
         )
-        parts.append(_text(corner + 4, place + 4, line.name, "start"))
+        parts.append(_text(corner + 4, place + 4, _shortened(line.name, room), "start"))
     return parts
+
+
+def _names_width(names: Sequence[str], width: float) -> float:
+    """Room for names beside a drawing, at most a share of its width."""
+    return min(CHARACTER * max(map(len, names)), MOST_FOR_NAMES * width)
+
+
+def _shortened(name: str, room: float) -> str:
+    """The end of a name that is too long for its room: import paths begin alike."""
+    fitting = int(room / CHARACTER)
+    return name if len(name) <= fitting else f"…{name[len(name) - fitting + 1 :]}"
 
 
 def _bar(bar: Bar, x: Scale, middle: float, filled: bool) -> list[Html]:

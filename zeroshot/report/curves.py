@@ -140,7 +140,7 @@ def few_shot(run: RunFolder, prefix: str, styles: Styles) -> Section | None:
                 width=width,
                 label="Ratio against the number of episodes of the test context",
                 x_label="episodes of the test context",
-                y_label="return / expert's return",
+                y_label="ratio to the experts",
                 x_ticks=shots,
             )
 
@@ -158,8 +158,9 @@ def few_shot(run: RunFolder, prefix: str, styles: Styles) -> Section | None:
     return Section(
         id=f"{prefix}-few-shot",
         title="Few-shot",
-        lead="Return over the experts' return against how many episodes of the test context a "
-        "method may use; at 0 it is zero-shot. Bands are 95 % bootstrap intervals.",
+        lead="Ratio to the experts' return (1 plus the difference over its size) against how many "
+        "episodes of the test context a method may use; at 0 it is zero-shot. Bands are 95 % "
+        "bootstrap intervals.",
         body=joined(body),
     )
 

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experts import Experts, collect
+from experts import Experts
 from param_envs import Context
 from param_envs.env import render_fps
-from zeroshot.bench import ROLLOUT_SEED
+from zeroshot.bench import rollouts_of
 from zeroshot.film import play_frames
+from zeroshot.frozen import split_of
 from zeroshot.methods import make_method
 from zeroshot.protocol import Policies, Progress
 from zeroshot.references import EXPERT, REFERENCES, Training
@@ -24,6 +25,7 @@ from zeroshot.report.markup import Html, element, joined
 from zeroshot.report.runs import RunFolder
 from zeroshot.report.scales import tick_text
 from zeroshot.report.sections import Section
+from zeroshot.splits import rule_of
 from zeroshot.suites import Suite
 
 MOST_BYTES = 300_000
@@ -63,6 +65,7 @@ def make_films(
     *,
     count: int,
     method: str | None = None,
+    collection: Path | None = None,
     seconds: float = SECONDS,
     size: tuple[int, int] = SIZE,
     progress: Progress | None = None,
@@ -76,6 +79,7 @@ def make_films(
         experts: of the suite's contexts, in its order.
         count: contexts to film.
         method: also film this one; registered name or import path.
+        collection: folder of many policies of every context; None where there are none.
         seconds: length of a film.
         size: of a panel, pixels, even numbers.
         progress: told how far the fit is.
@@ -96,9 +100,7 @@ def make_films(
     )
     makers: dict[str, Callable[[Sequence[Context]], Policies]] = {}
     if method is not None:
-        data = collect(
-            experts, features=run.suite.features, seed=ROLLOUT_SEED, n_steps=run.suite.n_steps
-        ).select(train)
+        data = rollouts_of(run.suite, experts, collection=collection).select(train)
         fitted = make_method(method).fit(data, seed=seed, progress=progress)
         makers[method] = fitted.policies
     makers["nearest"] = lambda chosen: REFERENCES["nearest"](training, chosen)
@@ -120,10 +122,10 @@ def make_films(
 
 
 def held_out(run: RunFolder, suite: Suite) -> tuple[int, list[int], list[int]]:
-    """Seed, test contexts and training contexts of the run's first split, as its rows have them.
+    """Seed, test contexts and training contexts of the run's first split.
 
     Raises:
-        ValueError: if there are no test rows of the suite's contexts.
+        ValueError: if there are no test rows of the suite's contexts, or they are not of the split.
     """
     if not run.test:
         raise ValueError(f"films need a run with test rows, {run.path} has none")
@@ -132,7 +134,11 @@ def held_out(run: RunFolder, suite: Suite) -> tuple[int, list[int], list[int]]:
     test = [i for i, context in enumerate(suite.contexts) if tuple(context.values()) in played]
     if len(test) != len(played):
         raise ValueError(f"{run.path}: test contexts that {suite.name} does not have")
-    return seed, test, [i for i in range(len(suite.contexts)) if i not in test]
+    rule = rule_of(run.settings.get("split_rule", "random"), suite)
+    split = split_of(suite, rule, seed=seed)
+    if {*split.test} != {*test}:
+        raise ValueError(f"{run.path}: its test contexts are not those of the split {rule}")
+    return seed, test, list(split.train)
 
 
 def films_section(films: Sequence[SideBySide], prefix: str, reason: str | None) -> Section | None:

@@ -18,7 +18,6 @@ from zeroshot.report.runs import RunFolder, read_run
 from zeroshot.report.sections import Section, leaderboard
 from zeroshot.report.verdict import Verdict, verdict
 
-REPORT = "report.html"
 STYLE = "style.css"
 
 Films = Mapping[Path, Sequence[SideBySide] | str]

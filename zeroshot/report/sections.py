@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,7 +83,8 @@ def leaderboard(run: RunFolder, prefix: str, styles: Styles) -> Section:
         id=f"{prefix}-leaderboard",
         title="Leaderboard",
         lead="Score is an interquartile mean in which 1 is each context's own expert and 0 the "
-        "best single training expert; ratio is return over the experts' return. Higher is better.",
+        "best single training expert; ratio is 1 plus the difference to the experts' return over "
+        "its size. Higher is better.",
         body=body,
     )
 
@@ -115,13 +117,17 @@ def exact(value: float | None, number: str) -> Html | str:
 
 
 def bar_of(name: str, row: Mapping[str, Any], style: Style) -> Bar:
-    """A summary's row as a bar."""
-    return Bar(name=name, value=row["score"], low=row["ci"][0], high=row["ci"][1], style=style)
+    """A summary's row as a bar, without an interval where none can be had."""
+    low, high = (row["score"] if end is None else end for end in row["ci"])
+    return Bar(name=name, value=row["score"], low=low, high=high, style=style)
 
 
 def config_id(prefix: str, method: str) -> str:
-    """Id of a method's config on the page."""
-    return f"{prefix}-config-{slug(method)}"
+    """Id of a method's config on the page; names that differ have different ones."""
+    short = slug(method)
+    if short != method:
+        short = f"{short}-{zlib.crc32(method.encode()):08x}"
+    return f"{prefix}-config-{short}"
 
 
 def _behind(run: RunFolder) -> str:

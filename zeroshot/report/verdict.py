@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from zeroshot.comparisons import TRIVIAL
+import numpy as np
+
+from zeroshot.comparisons import TRIVIAL, interval_of
 from zeroshot.report.runs import RunFolder
 from zeroshot.report.series import paired_difference, ratio_interval
 
@@ -18,7 +20,7 @@ class Comparison:
 
     Attributes:
         name: of that row.
-        ratio: its return over the experts'.
+        ratio: of its return to the experts', see `statistics.ratio`.
         difference: of the ratios, the method's less this one's, in the same contexts.
         low: lower end of the difference's 95 % interval.
         high: upper end.
@@ -42,10 +44,11 @@ class Verdict:
 
     Attributes:
         best: the learned method with the highest score, None if there is none.
-        ratio: its return over the experts'.
+        ratio: of its return to the experts', see `statistics.ratio`.
         low: lower end of the ratio's 95 % interval.
         high: upper end.
         n_splits: on which it was fitted.
+        n_cells: contexts of these splits in which it was played.
         comparisons: with the trivial rows, the strongest first.
     """
 
@@ -54,6 +57,7 @@ class Verdict:
     low: float = 0.0
     high: float = 0.0
     n_splits: int = 0
+    n_cells: int = 0
     comparisons: tuple[Comparison, ...] = ()
 
     @property
@@ -70,7 +74,7 @@ class Verdict:
         if self.best is None:
             return "No learned method has finished."
         if not self.comparisons:
-            return f"{self.best} reaches {_percent(self.ratio)} of the experts' return."
+            return f"{self.best} reaches a ratio of {_percent(self.ratio)} to the experts' return."
         return {
             "better": f"{self.best} beats every trivial reference.",
             "tie": f"A trivial reference is as good as the best learned method, {self.best}.",
@@ -83,13 +87,23 @@ class Verdict:
         if self.best is None:
             return ["There is nothing to compare with the references yet."]
         lines = [
-            f"{self.best} reaches {_percent(self.ratio)} of the experts' return in contexts that "
-            f"it never saw (95 % interval {_percent(self.low)} to {_percent(self.high)})."
+            f"{self.best} reaches a ratio of {_percent(self.ratio)} to the experts' return in "
+            "contexts that it never saw"
+            + (
+                " (a single one, of which no interval can be had)."
+                if self.n_cells == 1
+                else f" (95 % interval {_percent(self.low)} to {_percent(self.high)})."
+            )
         ]
         words = {"better": "is better than", "tie": "is not told apart from", "worse": "loses to"}
         lines += [
             f"It {words[c.status]} {c.name} ({_percent(c.ratio)}): the difference is "
-            f"{_points(c.difference)} points, 95 % interval {_points(c.low)} to {_points(c.high)}."
+            f"{_points(c.difference)} points"
+            + (
+                f", 95 % interval {_points(c.low)} to {_points(c.high)}."
+                if np.isfinite(c.low)
+                else "."
+            )
             for c in self.comparisons
         ]
         if self.status in ("tie", "worse"):
@@ -114,6 +128,7 @@ def verdict(run: RunFolder) -> Verdict:
         low=low,
         high=high,
         n_splits=len({row["seed"] for row in rows[best]}),
+        n_cells=len({(row["seed"], *row["context"].values()) for row in rows[best]}),
         comparisons=tuple(
             sorted(
                 (
@@ -134,7 +149,7 @@ def _compare(
     found = run.summary.get("vs", {}).get(best, {}).get(name)
     if found is not None:
         difference = found["difference"]
-        low, high = found["ci"]
+        low, high = interval_of(found)
     else:
         difference, low, high = paired_difference(rows[best], rows[name])
     ratio = run.summary["methods"][name]["ratio"]

@@ -14,11 +14,12 @@ from experts import Experts, zoo_path
 from experts.collections import find_collection
 from experts.engines import Engine
 from zeroshot.bench import Bench, method_named
-from zeroshot.estimates import clock, say
+from zeroshot.estimates import clock
 from zeroshot.fewshot import checked_shots
 from zeroshot.finetune_estimates import estimate_of, pieces_left
 from zeroshot.leaderboard import print_table
 from zeroshot.methods import config_of
+from zeroshot.progress import say
 from zeroshot.references import EXPERT
 from zeroshot.reproduce.execution import (
     folder_of,

@@ -24,7 +24,7 @@ from zeroshot.reproduce.plan import (
     Work,
 )
 from zeroshot.reproduce.tuning import is_tuned, tune
-from zeroshot.results import ROWS, SETTINGS, SUMMARY, Row, Unit, plain, read_rows, unit_of
+from zeroshot.results import REPORT, ROWS, SETTINGS, SUMMARY, Row, Unit, plain, read_rows, unit_of
 from zeroshot.run import (
     TRANSFER,
     changed_configs,
@@ -102,7 +102,7 @@ def outcomes(preset: Preset, out: Path) -> list[Outcome]:
 
 def _outcome(work: Work, out: Path, zoo: Zoo) -> Outcome:
     if isinstance(work, PlannedRun):
-        done = is_finished(work, out, zoo)
+        done = is_finished(work, out, zoo) and (folder_of(work, out) / REPORT).exists()
     elif isinstance(work, PlannedFineTuning):
         done = is_tuned(work, folder_of(work, out), zoo)
     else:
@@ -215,7 +215,7 @@ def _run(
     work: PlannedRun, out: Path, *, workers: int, engine: Engine | None, reporter: Reporter
 ) -> None:
     from zeroshot.figures import write_figures
-    from zeroshot.report import REPORT, write_report
+    from zeroshot.report import write_report
 
     folder, suite = folder_of(work, out), suite_of(work.suite)
     experts = experts_of(suite)
@@ -233,7 +233,7 @@ def _run(
         reporter=reporter,
     )
     write_figures(folder, suite, experts.returns)
-    write_report([folder], folder / REPORT)
+    write_report([folder], folder / REPORT)  # last: without it, a run is not finished
 
 
 def known_transfer(out: Path, suite: Suite, experts: Experts) -> Path | None:

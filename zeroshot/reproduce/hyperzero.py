@@ -237,7 +237,7 @@ HYPERZERO = Plan(
             name="capacity",
             title="As many parameters as HyperZero",
             note="HyperZero has several times the parameters of its baselines; the -wide ones "
-            "have as many, and fewer updates (1,800 instead of 6,000), for about the same time. "
+            "have as many, and fewer updates (1,400 to 1,800, not 6,000), for about the same time. "
             "Not in the paper.",
         ),
         Part(

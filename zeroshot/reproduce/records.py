@@ -13,6 +13,7 @@ import numpy as np
 
 from experts.provenance import commit, machine, now, versions
 from experts.store import write_atomically
+from zeroshot.comparisons import interval_of
 from zeroshot.reproduce.execution import Outcome, folder_of, target_of
 from zeroshot.reproduce.plan import PlannedFineTuning, PlannedRun
 from zeroshot.reproduce.tuning import tuning_record
@@ -59,7 +60,7 @@ def write_record(work: PlannedRun, out: Path) -> dict[str, Any]:
     }
     found["vs"] = {
         name: {
-            other: [pair["difference"], *pair["ci"]]
+            other: [pair["difference"], *interval_of(pair)]
             for other, pair in pairs.items()
             if other not in UNINFORMATIVE
         }
@@ -121,7 +122,7 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
             record.setdefault(name, None)
         record["vs"] = {
             name: {
-                other: pair if isinstance(pair, list) else [pair["difference"], *pair["ci"]]
+                other: pair if isinstance(pair, list) else [pair["difference"], *interval_of(pair)]
                 for other, pair in pairs.items()
             }
             for name, pairs in record.get("vs", {}).items()

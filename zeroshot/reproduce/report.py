@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from zeroshot.progress import say
 from zeroshot.reproduce.execution import Outcome
 from zeroshot.reproduce.page import Page, write_page
 from zeroshot.reproduce.plan import Plan, Preset
@@ -69,4 +70,4 @@ def print_description(
         reason = f" ({outcome.reason})" if outcome.reason else ""
         lines.append(f"{outcome.state}: {outcome.work.name}{reason}")
     for line in lines:
-        console.print(line, highlight=False, soft_wrap=True)
+        say(console, line)

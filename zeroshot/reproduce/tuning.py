@@ -14,7 +14,7 @@ from experts.collections import find_collection
 from experts.engines import Engine
 from experts.finetune_sac import FineTuneConfig
 from zeroshot.finetune import Comparison, fine_tune_suite
-from zeroshot.finetune_results import Record, piece_of, read_records, summarise
+from zeroshot.finetune_results import RETURN_VERSUS_STEPS, Record, piece_of, read_records, summarise
 from zeroshot.progress import Reporter
 from zeroshot.reproduce.plan import PlannedFineTuning
 from zeroshot.results import SETTINGS, SUMMARY, plain
@@ -61,7 +61,7 @@ def is_tuned(work: PlannedFineTuning, folder: Path, zoo: Experts | str) -> bool:
         if settings != plain(asked.settings(zoo, many)):
             return False
     done = {piece_of(record) for record in read_records(folder)}
-    return set(asked.pieces) <= done
+    return set(asked.pieces) <= done and (folder / RETURN_VERSUS_STEPS).exists()
 
 
 def tune(
