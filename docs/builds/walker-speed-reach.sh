@@ -11,3 +11,11 @@ zeroshot experts build walker-speed-reach --chain --anchors speed=-1.25 --anchor
     --only speed=-1.25 speed=-1.5 speed=-1.75 speed=-2 speed=-2.5 speed=-3 speed=-2.25 speed=-1 \
     --warm-steps 300000 --out zoo/upright
 # what has the higher return in zoo/upright, by its manifest, replaces that of zoo/walker-speed-reach
+zeroshot experts build walker-speed-reach --chain --along speed --warm-steps 500000 --anchors speed=-2 \
+    --anchor-zoo zoo/walker-speed-reach --only speed=-2 speed=-2.5 speed=-3 speed=-3.5 speed=-4 --out zoo/fast
+# what has the higher return in zoo/fast replaces too
+# a second round, from the list of the audit in docs/results/audits at commit 9a2ed79
+zeroshot experts audit walker-speed-reach --zoo zoo/walker-speed-reach --repair --found walker-speed-reach.json --threshold 0.015 \
+    --episodes 1 --seed 34 --rounds 1 --warm-steps 300000
+# in it also, from the expert named: -2, -1.75 and -2.25 m/s from zoo/fast at -2; -2.75 from -2.5 there;
+# -3.25 from -3 there; -1.5 from -1.75; 0.75 from 1; 4.25 and 4.75 from 4.5; 5 from 4.75

@@ -21,3 +21,9 @@ weak="speed=-1,torso=0.35 speed=-1,torso=0.4 speed=-1,torso=0.45 speed=-1,torso=
     speed=4,torso=0.5"
 zeroshot experts build walker-speed-torso-reach --chain --anchors $weak --only $weak --anchor-zoo \
     zoo/walker-speed-torso-reach --warm-steps 400000 --out zoo/weak
+# two rounds in which the named ones were trained on for 400,000 steps, and successors kept where they were
+# better than the old ones from 20 starts: first from themselves -2 m/s with torsos up to 0.4; -1 with 0.3 and
+# 0.35; -3 and -4 with 0.1, 0.15 and 0.4; 4 with 0.45 and 0.5; from their neighbours -1 to -4 with 0.45 (from
+# 0.4), 3 with 0.45 (0.5), 4 with 0.4 (0.35) and 0.3 (0.25), 2 with 0.5 (0.45)
+# then -1, -3 and -4 with 0.5 (from 0.45), -2 with 0.45 and 0.5 (from -1 with 0.45), -3 and -4 with 0.2 and
+# 0.25 (from 0.15)

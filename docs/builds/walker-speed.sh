@@ -12,3 +12,9 @@ upright="speed=-3 speed=-2.75 speed=-2.5 speed=-2.25 speed=-2 speed=-1.75 speed=
 zeroshot experts build walker-speed --chain --anchors $upright --only $upright --anchor-zoo \
     zoo/walker-speed-reach --warm-steps 200000 --out zoo/walker-upright
 # what has the higher return in zoo/walker-upright, by its manifest, replaces that of zoo/walker-speed
+# a second round, from the list of the audit in docs/results/audits at commit 9a2ed79
+zeroshot experts audit walker-speed --zoo zoo/walker-speed --repair --found walker-speed.json --threshold 0.015 \
+    --episodes 1 --seed 35 --rounds 1 --warm-steps 300000
+# in it also, from the expert named: -2 (too) and -1.75 from that of walker-speed-reach at -2, -2.25 from that at
+# -2.25; -2.5 and -2.75 from zoo/fast (walker-speed-reach) at -2.5; -3 and -3.25 from -3 there; 5 from
+# 4.75; 0.25 from 0.5

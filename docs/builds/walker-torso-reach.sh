@@ -2,3 +2,6 @@ zeroshot experts build walker-torso-reach --chain --anchors speed=2,torso=0.3 \
     --anchor-zoo zoo/walker-speed-reach --warm-steps 80000 --out zoo/walker-torso-reach
 zeroshot experts audit walker-torso-reach --zoo zoo/walker-torso-reach --repair --episodes 1 --confirm 20 \
     --seed 10 --rounds 2 --warm-steps 150000 --donors zoo/walker-torso  # stopped after its first round
+# a second round, from the list of the audit in docs/results/audits at commit 9a2ed79
+zeroshot experts audit walker-torso-reach --zoo zoo/walker-torso-reach --repair --found walker-torso-reach.json --threshold 0.015 \
+    --episodes 1 --seed 32 --rounds 1 --warm-steps 300000

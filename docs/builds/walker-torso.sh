@@ -10,3 +10,6 @@ zeroshot experts build walker-torso --chain --anchors $long --only $long --ancho
 # what has the higher return in zoo/walker-long, by its manifest, replaces that of zoo/walker-torso
 zeroshot experts audit walker-torso --zoo zoo/walker-torso --repair --episodes 1 --confirm 20 \
     --seed 11 --rounds 1 --warm-steps 150000 --donors zoo/walker-torso-reach  # stopped before its last audit
+# a second round, from the list of the audit in docs/results/audits at commit 9a2ed79
+zeroshot experts audit walker-torso --zoo zoo/walker-torso --repair --found walker-torso.json --threshold 0.015 \
+    --episodes 1 --seed 33 --rounds 1 --warm-steps 300000
