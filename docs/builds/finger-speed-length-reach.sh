@@ -10,3 +10,7 @@ zeroshot experts audit finger-speed-length-reach --zoo zoo/finger-speed-length-r
     --donors zoo/finger-length-reach zoo/finger-speed-reach \
     --found finger-speed-length-reach.json --threshold 0.015 --episodes 1 --seed 31 --rounds 1 \
     --warm-steps 300000
+# a third round, from the list of the audit with seed 101
+zeroshot experts audit finger-speed-length-reach --zoo zoo/finger-speed-length-reach --repair \
+    --donors zoo/finger-length-reach zoo/finger-speed-reach --found finger-speed-length-reach.json \
+    --threshold 0.015 --episodes 1 --seed 51 --rounds 1 --warm-steps 500000  # stopped before its last audit
