@@ -1,12 +1,14 @@
 """Writes what docs/hyperzero.md says about results: `python docs/hyperzero.py [FOLDER]`.
 
 With the folder of `zeroshot reproduce hyperzero`, its small files are copied to
-docs/results/hyperzero first. Everything between the page's two markers is from docs/results; what
-no file there has is called not measured.
+docs/results/hyperzero first. `python docs/released_finger.py` measures what the page says of the
+finger. Everything between the page's two markers is from docs/results; what no file there has is
+called not measured.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Sequence
@@ -30,6 +32,11 @@ NOT_MEASURED = "not measured"
 MOST_LISTED = 3
 """Runs that are listed one by one; more are counted."""
 
+FINGER = RESULTS / "released-finger.json"
+FINGER_CHOICE = (
+    "touch sensors and tip that follow the finger's length: our experts, trained here, in both"
+)
+
 OWN, FIFTH = "random:0.85", "random:0.2"
 """The suites' own splits, and those of HyPoGen's table 1."""
 
@@ -43,15 +50,15 @@ class Effect:
     Attributes:
         section: of the page, by its number.
         choice: what differs.
-        ours: a method, or None where no method has it otherwise.
+        ours: a method.
         other: what it is compared with.
         reward: of the suites that count, `track` or `reach`, both by default.
     """
 
     section: int
     choice: str
-    ours: str | None = None
-    other: str | None = None
+    ours: str
+    other: str
     reward: str | None = None
 
 
@@ -144,7 +151,6 @@ EFFECTS = (
         other="nearest",
         reward="track",
     ),
-    Effect(section=8, choice="touch sensors that follow the finger's length"),
 )
 """In the order of the page's sections."""
 
@@ -181,11 +187,27 @@ def measured(effect: Effect, records: Sequence[Record]) -> str:
     )
 
 
-def effects_table(records: Sequence[Record]) -> str:
-    """A line an effect."""
+def effects_table(records: Sequence[Record], finger: Record | None) -> str:
+    """A line an effect, and one for the finger's bodies."""
     lines = ["| section | choice | ratio to the experts |", "|---|---|---|"]
     lines += [f"| {e.section} | {e.choice} | {measured(e, records)} |" for e in EFFECTS]
+    lines.append(f"| 8 | {FINGER_CHOICE} | {finger_said(finger)} |")
     return "\n".join(lines)
+
+
+def finger_said(record: Record | None) -> str:
+    """What `docs/released_finger.py` found, in a few words."""
+    if record is None:
+        return NOT_MEASURED
+    return "<br>".join(
+        f"{row['suite']}, {row['contexts']} contexts: return {row['ours']['return']:.0f} here, "
+        f"{row['released']['return']:.0f} in the released bodies; from {record['long_from']:g} m "
+        f"on {row['ours']['return_long']:.0f} and {row['released']['return_long']:.0f}, with a "
+        f"touch sensed in {row['ours']['touched_long']:.1%} and "
+        f"{row['released']['touched_long']:.1%} of the steps (`{record['command']}` at commit "
+        f"{record['commit'][:12]})"
+        for row in record["bodies"]
+    )
 
 
 def published_table(records: Sequence[Record]) -> str:
@@ -270,8 +292,9 @@ def write(root: Path = ROOT) -> Path:
     if not begin or not end:
         raise ValueError(f"{path} must contain {BEGIN!r} and {END!r}")
     records = read_results(root / RESULTS)
+    finger = root / FINGER
     parts = [
-        effects_table(records),
+        effects_table(records, json.loads(finger.read_text()) if finger.is_file() else None),
         trivial_lines(records),
         "With a fifth of the contexts for training: mean return, in brackets as published (on "
         f"other experts). A hyphen: {NOT_MEASURED}; HyPoGen's own method is not implemented here.",
@@ -283,8 +306,6 @@ def write(root: Path = ROOT) -> Path:
 
 
 def _has(effect: Effect, record: Record) -> bool:
-    if effect.ours is None or effect.other is None:
-        return False
     reward = "reach" if record["suite"].endswith("-reach") else "track"
     there = {effect.ours, effect.other} <= set(record["methods"])
     return there and effect.reward in (None, reward) and record["split_rule"] == OWN
@@ -298,7 +319,7 @@ def _a_suite(records: Sequence[Record]) -> list[Record]:
     return [found[name] for name in sorted(found)]
 
 
-def _ratio(record: Record, method: str | None) -> str:
+def _ratio(record: Record, method: str) -> str:
     return f"{record['methods'][method]['ratio']:.3f}"
 
 

@@ -30,7 +30,7 @@ def script(name: str) -> ModuleType:
 
 def test_every_effect_is_measured_by_a_run_of_the_full_plan() -> None:
     for effect in script("hyperzero").EFFECTS:
-        both = {name for name in (effect.ours, effect.other) if name is not None} - set(REFERENCES)
+        both = {effect.ours, effect.other} - set(REFERENCES)
         found = [
             run
             for run in HYPERZERO.preset("paper").runs
@@ -200,6 +200,7 @@ def test_without_results_nothing_is_measured(hyperzero: ModuleType, root: Path) 
     assert text.startswith("above\n") and text.endswith("below\n") and "old" not in text
     for effect in hyperzero.EFFECTS:
         assert f"| {effect.choice} | not measured |" in text
+    assert f"| {hyperzero.FINGER_CHOICE} | not measured |" in text
     assert "Rows that learn nothing, by paired intervals: not measured." in text
     assert "Cost of the fits: not measured." in text
     assert "| walker-torso-reach | - (336.7) |" in text
@@ -224,6 +225,31 @@ def test_effects_are_differences_in_the_same_runs(hyperzero: ModuleType, root: P
     assert measured(root, "against the nearest expert") == (
         "cheetah-speed-reach, random:0.85, 2 splits: 0.900 against 0.950, no interval"
     )
+
+
+def test_experts_in_the_released_fingers(
+    hyperzero: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = script("released_finger")
+    with pytest.raises(ValueError, match=r"EPISODES must be .* at least 1, got '0'"):
+        released.main(["0"], root)
+    monkeypatch.setattr(released, "SUITES", ("finger-length",))
+    made = json.loads(released.main(["1"], root).read_text())
+    (row,) = made["bodies"]
+    assert row["released"]["touched_long"] == 0.0 < row["ours"]["touched_long"]
+    assert row["released"]["return"] < row["ours"]["return"], "the experts rely on what they feel"
+    hyperzero.write(root)
+    said = measured(root, hyperzero.FINGER_CHOICE)
+    assert said.startswith("finger-length, 31 contexts: return ") and "0.0% of the steps" in said
+
+
+def test_the_usual_finger_is_the_released_one() -> None:
+    released = script("released_finger")
+    for length in (0.16, 0.4):
+        ours, theirs = released.Touching(), released.Released()
+        models = [family.model(family.context(length=length)) for family in (ours, theirs)]
+        same = [(model.site_pos == models[0].site_pos).all() for model in models]
+        assert same == [True, length == 0.16]
 
 
 def test_many_runs_are_counted(hyperzero: ModuleType, root: Path) -> None:
@@ -276,7 +302,7 @@ def test_effects_name_methods_and_sections_that_there_are(hyperzero: ModuleType)
     asked = {name for run in HYPERZERO.presets["paper"].runs for name in run.methods}
     asked |= {"nearest", "best-of-direction"}
     for effect in hyperzero.EFFECTS:
-        assert {effect.ours, effect.other} <= asked | {None}, "the plan would never measure it"
+        assert {effect.ours, effect.other} <= asked, "the plan would never measure it"
         assert re.search(rf"^{effect.section}\. \*\*", text, re.MULTILINE)
     for part in HYPERZERO.parts:
         assert f"| `{part.name}` |" in text
