@@ -203,8 +203,8 @@ def finger_said(record: Record | None) -> str:
         f"{row['suite']}, {row['contexts']} contexts: return {row['ours']['return']:.0f} here, "
         f"{row['released']['return']:.0f} in the released bodies; from {record['long_from']:g} m "
         f"on {row['ours']['return_long']:.0f} and {row['released']['return_long']:.0f}, with a "
-        f"touch sensed in {row['ours']['touched_long']:.1%} and "
-        f"{row['released']['touched_long']:.1%} of the steps (`{record['command']}` at commit "
+        f"touch sensed in {row['ours']['touched_long']:.2%} and "
+        f"{row['released']['touched_long']:.2%} of the steps (`{record['command']}` at commit "
         f"{record['commit'][:12]})"
         for row in record["bodies"]
     )
