@@ -189,7 +189,7 @@ def measured(effect: Effect, records: Sequence[Record]) -> str:
 
 def effects_table(records: Sequence[Record], finger: Record | None) -> str:
     """A line an effect, and one for the finger's bodies."""
-    lines = ["| section | choice | ratio to the experts |", "|---|---|---|"]
+    lines = ["| section | choice | result |", "|---|---|---|"]
     lines += [f"| {e.section} | {e.choice} | {measured(e, records)} |" for e in EFFECTS]
     lines.append(f"| 8 | {FINGER_CHOICE} | {finger_said(finger)} |")
     return "\n".join(lines)

@@ -26,14 +26,15 @@ HEADER = """\
 
 Zero-shot return on held-out contexts, of all results in [docs/results](results). *Ratio* is 1 plus
 the difference to the experts' return in the same contexts over its size; *score* is an
-interquartile mean, 0 for the best single training expert and 1 for each context's own expert, with
-its 95 % interval over contexts.
+interquartile mean, 0 for the best single training expert (more where one policy nearly solves a
+context) and 1 for each context's own expert, with its 95 % interval, which redraws splits and
+contexts ([evaluation.md](evaluation.md#numbers)).
 Rows in italics learn nothing ([evaluation.md](evaluation.md)). Only rows of one section compare:
 others have other contexts, splits or experts.
 
-To add results: copy a run's `summary.json` into docs/results, or with `python docs/hyperzero.py
-FOLDER` those of `zeroshot reproduce hyperzero`, then `python docs/leaderboard.py`, which writes
-this page."""
+To add results: copy a run's `summary.json` into docs/results as NAME.json, or with `python
+docs/hyperzero.py FOLDER` those of `zeroshot reproduce hyperzero`, then `python
+docs/leaderboard.py`, which writes this page."""
 
 NOTHING = "There are no results yet."
 
@@ -125,7 +126,8 @@ def section(title: str, records: Sequence[Record]) -> str:
         files[record["file"]] = record
         learned = row["kind"] == "method" and name not in TRIVIAL
         label = f"**{name}**" if learned else f"*{name}*"
-        low, high = (_number(value) for value in row["ci"])
+        interval = record["score_ci"].get(name, (None, None))
+        low, high = (_number(value) for value in interval)
         cells = [label, f"{row['return']:.1f}", f"{row['ratio']:.3f}", _number(row["score"])]
         cells += [f"[{low}, {high}]", str(len(record["seeds"]))]
         cells.append(f"{row['fit_seconds']:.0f} s" if row["kind"] == "method" else "")

@@ -37,8 +37,9 @@ def table(summary: dict[str, Any]) -> str:
     for name, row in summary["methods"].items():
         method = row["kind"] == "method"
         label = f"**{name}**" if method else f"*{name.replace('-', ' ')}*"
+        interval = summary["score_ci"].get(name, (None, None))
         score, low, high = (
-            "-" if value is None else f"{value:.2f}" for value in (row["score"], *row["ci"])
+            "-" if value is None else f"{value:.2f}" for value in (row["score"], *interval)
         )
         fit = f"{row['fit_seconds']:.0f} s" if method else ""
         lines.append(

@@ -239,7 +239,7 @@ def test_results_are_written_between_the_markers(tmp_path):
     specification.loader.exec_module(results)
     run = tmp_path / "run"
     run.mkdir()
-    row = {"return": 800.4, "ratio": 0.987, "score": 0.95, "ci": [0.9, 0.99], "fit_seconds": 30.2}
+    row = {"return": 800.4, "ratio": 0.987, "score": 0.95, "ci": [0.94, 0.96], "fit_seconds": 30.2}
     summary = {
         "suite": "some-suite",
         "complete": True,
@@ -256,6 +256,7 @@ def test_results_are_written_between_the_markers(tmp_path):
             "hyperzero": {"kind": "method", **row},
             "best-training": {"kind": "reference", **row},
         },
+        "score_ci": {"hyperzero": [0.9, 0.99]},
     }
     (run / "summary.json").write_text(json.dumps(summary))
     (run / "return-versus-context.png").write_bytes(b"picture")
@@ -265,7 +266,7 @@ def test_results_are_written_between_the_markers(tmp_path):
     text = readme.read_text()
     assert "old" not in text and text.startswith("above\n") and text.endswith("below\n")
     assert "| **hyperzero** | 800 | 0.987 | 0.95 | [0.90, 0.99] | 30 s |" in text
-    assert "| *best training* | 800 | 0.987 | 0.95 | [0.90, 0.99] |  |" in text
+    assert "| *best training* | 800 | 0.987 | 0.95 | [-, -] |  |" in text
     assert "`zeroshot run some-suite --seeds 2` at commit 0123456789ab on 2026-01-02" in text
     assert json.loads((tmp_path / "docs" / "results" / "some-suite.json").read_text()) == summary
     assert (tmp_path / "docs" / "images" / "some-suite.png").read_bytes() == b"picture"

@@ -48,13 +48,14 @@ class ListSuites:
             print(json.dumps(records, indent=2))
             return 0
         table = Table()
-        for name in ("suite", "version", "family", "reward", "features", "contexts"):
+        table.add_column("suite", no_wrap=True)
+        for name in ("family", "reward", "features", "contexts"):
             table.add_column(name)
         table.add_column("expert return", justify="right")
         for record in records:
             expert = record["expert_return"]
             table.add_row(
-                *(str(record[name]) for name in ("name", "version", "family", "reward")),
+                *(str(record[name]) for name in ("name", "family", "reward")),
                 ", ".join(record["features"]),
                 str(len(record["contexts"])),
                 "no experts" if expert is None else f"{expert:.1f}",

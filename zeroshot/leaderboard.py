@@ -21,8 +21,9 @@ def leaderboard(summary: Mapping[str, Any]) -> Table:
         title=f"{summary['suite']} v{summary['suite_version']}: return on "
         f"{summary['n_test']} held-out contexts x {summary['episodes']} episodes x "
         f"{seeds} split{'s' if seeds != 1 else ''}{rule}{partial}",
-        caption="score: interquartile mean, 0 = best single training expert, 1 = each context's "
-        "own expert; ratio: 1 + (return - experts') / |experts'|",
+        caption="score: interquartile mean, 0 = best single training expert (more where one policy "
+        "nearly solves a context), 1 = each context's own expert; ratio: 1 + (return - experts') / "
+        "|experts'|; intervals redraw contexts",
     )
     table.add_column("method", no_wrap=True)
     table.add_column("kind")

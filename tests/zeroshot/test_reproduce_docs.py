@@ -66,11 +66,12 @@ def record(suite: str, methods: dict[str, float], **changes: Any) -> dict[str, A
                 "return": 1000.0 * ratio,
                 "ratio": ratio,
                 "score": ratio,
-                "ci": [ratio - 0.1, ratio + 0.1],
+                "ci": [ratio - 0.01, ratio + 0.01],
                 "fit_seconds": 1800.0 if name not in trivial else 0.0,
             }
             for name, ratio in methods.items()
         },
+        "score_ci": {name: [ratio - 0.1, ratio + 0.1] for name, ratio in methods.items()},
         "vs": {},
         "as_good_as_learned": [],
         "experts": "e1",

@@ -120,6 +120,7 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
             record["split_rule"] = f"random:{record['train_fraction']!r}"
         for name in ("as_good_as_learned", "experts", "part", "few_shot"):
             record.setdefault(name, None)
+        record.setdefault("score_ci", {})
         record["vs"] = {
             name: {
                 other: pair if isinstance(pair, list) else [pair["difference"], *interval_of(pair)]
