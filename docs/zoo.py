@@ -99,9 +99,8 @@ def provenance(record: dict[str, Any]) -> str:
     machine, arguments = record["machine"], record["command"].partition(" ")[2]
     rivals = f", rivals from {', '.join(record['donors'])} too" if record["donors"] else ""
     decided = sum(row.get("decided", False) for row in record["rows"])
-    tried = f" and {record['deciding_episodes']} to decide in {decided} contexts"
-    if not record.get("deciding_episodes"):
-        tried = ""
+    most = record.get("deciding_episodes", 0)
+    tried = f" and {most} to decide in {decided} contexts" if most else ""
     return (
         f"Audit: `zeroshot {arguments}`{rivals}, {record['finding_episodes']} to find, "
         f"{record['confirming_episodes']} episodes to confirm{tried}, at commit "

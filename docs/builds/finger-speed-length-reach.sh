@@ -14,3 +14,7 @@ zeroshot experts audit finger-speed-length-reach --zoo zoo/finger-speed-length-r
 zeroshot experts audit finger-speed-length-reach --zoo zoo/finger-speed-length-reach --repair \
     --donors zoo/finger-length-reach zoo/finger-speed-reach --found finger-speed-length-reach.json \
     --threshold 0.015 --episodes 1 --seed 51 --rounds 1 --warm-steps 500000  # stopped before its last audit
+# a fourth round, from the list of the audit with seed 102 (commit f0fe9e2)
+zeroshot experts audit finger-speed-length-reach --zoo zoo/finger-speed-length-reach --repair \
+    --donors zoo/finger-speed-reach zoo/finger-length-reach --found finger-speed-length-reach.json \
+    --threshold 0.015 --episodes 1 --seed 63 --rounds 1 --warm-steps 500000  # stopped before its last audit

@@ -27,3 +27,7 @@ zeroshot experts build walker-speed-torso-reach --chain --anchors $weak --only $
 # 0.4), 3 with 0.45 (0.5), 4 with 0.4 (0.35) and 0.3 (0.25), 2 with 0.5 (0.45)
 # then -1, -3 and -4 with 0.5 (from 0.45), -2 with 0.45 and 0.5 (from -1 with 0.45), -3 and -4 with 0.2 and
 # 0.25 (from 0.15)
+# a third round, from the list of the audit in docs/results/audits at commit f0fe9e2
+zeroshot experts audit walker-speed-torso-reach --zoo zoo/walker-speed-torso-reach --repair \
+    --found walker-speed-torso-reach.json --threshold 0.015 --episodes 1 --seed 61 --rounds 1 \
+    --warm-steps 400000  # stopped before its last audit

@@ -18,3 +18,6 @@ zeroshot experts audit walker-speed --zoo zoo/walker-speed --repair --found walk
 # in it also, from the expert named: -2 (too) and -1.75 from that of walker-speed-reach at -2, -2.25 from that at
 # -2.25; -2.5 and -2.75 from zoo/fast (walker-speed-reach) at -2.5; -3 and -3.25 from -3 there; 5 from
 # 4.75; 0.25 from 0.5
+# a third round of 400,000 steps, successors kept where they were better than the old ones: 4.75 from 5,
+# -4.25 from the reach expert, 4.25 from 4, 4.5 from the reach expert, -0.5 from -0.75, -2.25 from the reach
+# expert at -2; tried and not kept: -3.25, -3, -2.75 (leaning), 5, -4.75, 2

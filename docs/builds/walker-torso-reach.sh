@@ -5,3 +5,7 @@ zeroshot experts audit walker-torso-reach --zoo zoo/walker-torso-reach --repair 
 # a second round, from the list of the audit in docs/results/audits at commit 9a2ed79
 zeroshot experts audit walker-torso-reach --zoo zoo/walker-torso-reach --repair --found walker-torso-reach.json --threshold 0.015 \
     --episodes 1 --seed 32 --rounds 1 --warm-steps 300000
+# a third round, from the list of the audit at commit f0fe9e2
+zeroshot experts audit walker-torso-reach --zoo zoo/walker-torso-reach --repair \
+    --found walker-torso-reach.json --threshold 0.015 --episodes 1 --seed 62 --rounds 1 \
+    --warm-steps 400000  # stopped before its last audit
