@@ -21,3 +21,8 @@ zeroshot experts audit walker-speed --zoo zoo/walker-speed --repair --found walk
 # a third round of 400,000 steps, successors kept where they were better than the old ones: 4.75 from 5,
 # -4.25 from the reach expert, 4.25 from 4, 4.5 from the reach expert, -0.5 from -0.75, -2.25 from the reach
 # expert at -2; tried and not kept: -3.25, -3, -2.75 (leaning), 5, -4.75, 2
+# two that lean, and so keep nearer to their speed than the upright ones, which return as much; and 4.75:
+# zoo/leaning-start has -3.25 and 4.75 of walker-speed-reach, -3 with torso 0.3 of walker-speed-torso
+zeroshot experts build walker-speed --chain --anchors speed=-3.25 speed=-3 speed=4.75 \
+    --only speed=-3.25 speed=-3 speed=4.75 --anchor-zoo zoo/leaning-start --warm-steps 500000 --out zoo/leaning
+# these three replace
