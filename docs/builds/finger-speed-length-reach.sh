@@ -18,3 +18,4 @@ zeroshot experts audit finger-speed-length-reach --zoo zoo/finger-speed-length-r
 zeroshot experts audit finger-speed-length-reach --zoo zoo/finger-speed-length-reach --repair \
     --donors zoo/finger-speed-reach zoo/finger-length-reach --found finger-speed-length-reach.json \
     --threshold 0.015 --episodes 1 --seed 63 --rounds 1 --warm-steps 500000  # stopped before its last audit
+# a fifth, from the list of the audit with seed 103: the same command with --seed 64
