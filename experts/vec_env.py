@@ -127,8 +127,8 @@ class RetryingVecEnv(ParamVecEnv):
 
     Rare starts decide whether a policy is robust, and most of them are seen once. An episode that
     reaches the time limit with less than `FAILED` of the median return of those that end with it
-    has failed, and its start is kept. `share` of the episodes begin at such a start as long as
-    there are any; one that succeeds there is not seen again.
+    (below 0: with as much less) has failed, and its start is kept. `share` of the episodes begin at
+    such a start as long as there are any; one that succeeds there is not seen again.
     """
 
     def __init__(self, env: ParamVectorEnv, share: float, seed: int) -> None:
@@ -187,7 +187,8 @@ class RetryingVecEnv(ParamVecEnv):
     def _keep_failed(self, ending: NDArray[np.intp]) -> None:
         if not len(ending):
             return
-        low = FAILED * np.median(self._returns[ending])
+        median = np.median(self._returns[ending])
+        low = median - (1.0 - FAILED) * abs(median)
         for i in ending.tolist():
             start = self._starts[i]
             if start is not None and self._returns[i] < low:

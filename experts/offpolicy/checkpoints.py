@@ -90,7 +90,7 @@ def load_checkpoints(path: Path) -> PolicyCheckpoints:
             steps=tensors["steps"],
             record=record,
         )
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, json.JSONDecodeError) as error:
         raise ValueError(f"{path}: cannot be read as policy checkpoints ({error})") from error
     except KeyError as error:
         raise ValueError(f"{path}: not policy checkpoints, {error} is missing") from error

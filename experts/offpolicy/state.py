@@ -105,7 +105,7 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Tensor], dict[str, An
             names = list(file.keys()) if tensors else []
             found: dict[str, Tensor] = {name: file.get_tensor(name) for name in names}
         return found, json.loads(metadata["facts"])
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, json.JSONDecodeError) as error:
         raise ValueError(f"{path}: cannot be read as a training's state ({error})") from error
     except KeyError as error:
         raise ValueError(f"{path}: not a training's state, {error} is missing") from error

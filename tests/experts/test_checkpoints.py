@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 
 from experts import Expert, MLPPolicies
 from experts.offpolicy import CheckpointSchedule, Saving, load_checkpoints
@@ -108,6 +109,15 @@ def test_damaged_checkpoints_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.policies.safetensors"
     with pytest.raises(ValueError, match=r"x\.policies\.safetensors: cannot be read"):
         load_checkpoints(path)
+    save_file({"x": np.zeros(1)}, path, metadata={"record": "{torn", "facts": "{torn"})
+    for load, kind in (
+        (load_checkpoints, "policy checkpoints"),
+        (load_state, "a training's state"),
+    ):
+        with pytest.raises(
+            ValueError, match=rf"x\.policies\.safetensors: cannot be read as {kind}"
+        ):
+            load(path)
     with pytest.raises(ValueError, match="`every` must be at least 1, got 0"):
         CheckpointSchedule(directory=tmp_path, every=0)
     with pytest.raises(ValueError, match="`minutes` must be at least 0, got -1"):

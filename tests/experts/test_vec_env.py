@@ -117,3 +117,16 @@ def test_starts_of_failed_episodes_come_back_and_others_go_on() -> None:
 def test_the_share_of_retries_is_checked() -> None:
     with pytest.raises(ValueError, match=r"`share` must be in \[0, 1\], got 1.5"):
         RetryingVecEnv(make(), share=1.5, seed=0)
+
+
+def test_costs_alone_are_no_failure() -> None:
+    """Episodes that all end alike are typical, also where returns are negative."""
+    family = family_of("ParamCheetahVel-v0")
+    env = ParamVectorEnv(
+        family, 8, autoreset_mode="SameStep", n_threads=1, velocity=2.0, max_episode_steps=10
+    )
+    retrying = RetryingVecEnv(env, share=1.0, seed=0)
+    retrying.reset()
+    for _ in range(30):
+        retrying.step(np.zeros((8, 6), np.float32))
+    assert not retrying._failed
