@@ -199,15 +199,15 @@ def finger_said(record: Record | None) -> str:
     """What `docs/released_finger.py` found, in a few words."""
     if record is None:
         return NOT_MEASURED
-    return "<br>".join(
+    said = [
         f"{row['suite']}, {row['contexts']} contexts: return {row['ours']['return']:.0f} here, "
         f"{row['released']['return']:.0f} in the released bodies; from {record['long_from']:g} m "
         f"on {row['ours']['return_long']:.0f} and {row['released']['return_long']:.0f}, with a "
         f"touch sensed in {row['ours']['touched_long']:.2%} and "
-        f"{row['released']['touched_long']:.2%} of the steps (`{record['command']}` at commit "
-        f"{record['commit'][:12]})"
+        f"{row['released']['touched_long']:.2%} of the steps"
         for row in record["bodies"]
-    )
+    ]
+    return "<br>".join([*said, f"`{record['command']}` at commit {record['commit'][:12]}"])
 
 
 def published_table(records: Sequence[Record]) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save as save_tensors
 
+from experts.offpolicy.state import reading
 from experts.policy import Floats, MLPPolicies
 from experts.store import expert_name, write_atomically
 from experts.validation import require
@@ -75,7 +76,7 @@ def load_checkpoints(path: Path) -> PolicyCheckpoints:
     Raises:
         ValueError: naming the file, if it cannot be read or is something else.
     """
-    try:
+    with reading(path, "policy checkpoints"):
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}
@@ -90,10 +91,6 @@ def load_checkpoints(path: Path) -> PolicyCheckpoints:
             steps=tensors["steps"],
             record=record,
         )
-    except (OSError, SafetensorError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path}: cannot be read as policy checkpoints ({error})") from error
-    except KeyError as error:
-        raise ValueError(f"{path}: not policy checkpoints, {error} is missing") from error
 
 
 class CheckpointRecorder:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,25 @@ def discard_torn_states(path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
+@contextmanager
+def reading(path: Path, what: str) -> Iterator[None]:
+    """Names the file in what goes wrong while its tensors and JSON are read.
+
+    Args:
+        path: the file.
+        what: what it should be, for the message.
+
+    Raises:
+        ValueError: if the file cannot be read, its JSON is damaged, or an entry is missing.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path}: cannot be read as {what} ({error})") from error
+    except KeyError as error:
+        raise ValueError(f"{path}: not {what}, {error} is missing") from error
+
+
 def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Reads what `save_state` wrote; nothing is unpickled.
 
@@ -99,16 +119,11 @@ def check_same_training(path: Path, identity: Mapping[str, Any], facts: Mapping[
 
 
 def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            names = list(file.keys()) if tensors else []
-            found: dict[str, Tensor] = {name: file.get_tensor(name) for name in names}
+    with reading(path, "a training's state"), safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        names = list(file.keys()) if tensors else []
+        found: dict[str, Tensor] = {name: file.get_tensor(name) for name in names}
         return found, json.loads(metadata["facts"])
-    except (OSError, SafetensorError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path}: cannot be read as a training's state ({error})") from error
-    except KeyError as error:
-        raise ValueError(f"{path}: not a training's state, {error} is missing") from error
 
 
 def _difference(found: Any, wanted: Any, name: str = "identity") -> str:
