@@ -31,3 +31,7 @@ zeroshot experts build walker-speed-torso-reach --chain --anchors $weak --only $
 zeroshot experts audit walker-speed-torso-reach --zoo zoo/walker-speed-torso-reach --repair \
     --found walker-speed-torso-reach.json --threshold 0.015 --episodes 1 --seed 61 --rounds 1 \
     --warm-steps 400000  # stopped before its last audit
+# a fourth round, from the list of the audit in docs/results/audits at commit aa42d98
+zeroshot experts audit walker-speed-torso-reach --zoo zoo/walker-speed-torso-reach --repair \
+    --found walker-speed-torso-reach.json --threshold 0.012 --episodes 1 --seed 65 --rounds 1 \
+    --warm-steps 150000  # stopped before its last audit
