@@ -39,7 +39,8 @@ CANDIDATES = ".repair"
 PLAN = "plan"
 """File in it that says whom the present round rebuilds, and from whom."""
 DECIDED = "decided"
-"""File in it that says what is kept, written before the first expert is replaced."""
+"""File in it that says what is kept, written before the first expert is replaced and added to with
+every decision; whole once it has all jobs of the plan."""
 CHOSEN = "chosen"
 """Folder in it of the experts that replace others."""
 FINAL_EPISODES = 20
@@ -206,13 +207,13 @@ def rebuild(
         BuildError: if an expert failed to train; the others' successors wait for the next call.
     """
     candidates = directory / CANDIDATES
-    if not (candidates / DECIDED).exists():
+    if len(_decided(candidates)) < len(planned.jobs):
         _decide(
             directory, settings, planned, workers=workers, engine=engine, on_progress=on_progress
         )
     family = load_experts(directory).family
     said = []
-    for plain in json.loads((candidates / DECIDED).read_text()):
+    for plain in _decided(candidates):
         context = family.context(**plain["context"])
         said.append(Repaired(**{**plain, "context": context, "donor": Path(plain["donor"])}))
         if plain["kept"] != "old":
@@ -230,30 +231,35 @@ def _decide(
     engine: Engine | None,
     on_progress: Callable[[BuildProgress], None] | None,
 ) -> None:
-    """Trains, compares, and writes down what is kept."""
+    """Trains, compares, and writes down what is kept, beginning where an earlier call ended."""
     candidates = directory / CANDIDATES
-    if planned.jobs:
-        first = load_expert(manifest_path(directory, planned.jobs[0].context))
-        run_jobs(
-            planned.jobs,
-            first.family,
-            reward=first.record["reward"],
-            # A zoo has one discount, whatever the recipe has become since it was built.
-            recipe=replace(settings.recipe, discount=first.record["discount"]),
-            directory=candidates,
-            workers=workers,
-            engine=engine,
-            on_progress=on_progress,
-        )
-    said = []
-    for job in planned.jobs:
+    first = load_expert(manifest_path(directory, planned.jobs[0].context))
+    run_jobs(
+        planned.jobs,
+        first.family,
+        reward=first.record["reward"],
+        # A zoo has one discount, whatever the recipe has become since it was built.
+        recipe=replace(settings.recipe, discount=first.record["discount"]),
+        directory=candidates,
+        workers=workers,
+        engine=engine,
+        on_progress=on_progress,
+    )
+    said = _decided(candidates)
+    for job in planned.jobs[len(said) :]:
         expert, repaired = _choose(job, directory, settings)
         if repaired.kept != "old":
             save_expert(expert, candidates / CHOSEN)
         said.append(
             {**asdict(repaired), "context": dict(job.context), "donor": str(repaired.donor)}
         )
-    write_atomically(candidates / DECIDED, json.dumps(said, indent=1).encode())
+        write_atomically(candidates / DECIDED, json.dumps(said, indent=1).encode())
+
+
+def _decided(candidates: Path) -> list[dict[str, Any]]:
+    """What was decided so far, in the order of the plan's jobs."""
+    path = candidates / DECIDED
+    return list(json.loads(path.read_text())) if path.exists() else []
 
 
 def _choose(job: Job, directory: Path, settings: RepairSettings) -> tuple[Expert, Repaired]:

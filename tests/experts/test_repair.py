@@ -11,6 +11,7 @@ from experts import (
     Expert,
     gather,
     load_experts,
+    play,
     repair,
     repair_rounds,
     save_expert,
@@ -273,3 +274,43 @@ def test_what_a_round_decided_survives_a_kill(
     seen = np.random.default_rng(0).normal(size=(1, 20, 17)).astype(np.float32)
     np.testing.assert_allclose(kept.policy.act(seen), ranked[2].policy.act(seen), atol=1e-5)
     assert not (zoo / CANDIDATES).exists()
+
+
+def test_a_killed_round_decides_nothing_twice(
+    ranked: list[Expert], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in its second decision, it begins again with that one."""
+    zoo, donors = zoos(ranked[0], ranked[1], tmp_path)
+    second = evaluated(untrained({"speed": 2.0}, seed=0))
+    save_expert(second, zoo)
+    trained = {e.context["speed"]: e for e in (ranked[2], second)}
+    parents = donors / f"{NAME}.json", zoo / "speed=2_torso=0.5.json"
+    jobs = tuple(
+        Job(context=expert.context, seed=0, warm_from=parent)
+        for expert, parent in zip(trained.values(), parents, strict=True)
+    )
+
+    def run_jobs(jobs: Sequence[Job], *_: Any, directory: Path, **__: Any) -> None:
+        for job in jobs:
+            save_expert(trained[job.context["speed"]], directory)
+
+    monkeypatch.setattr("experts.rebuild.run_jobs", run_jobs)
+    looked: list[float] = []
+    killed = [True]
+
+    def played(policies: Any, family: Any, contexts: Any, **settings: Any) -> Any:
+        looked.append(contexts[0]["speed"])
+        if len(looked) == 2 and killed.pop():
+            raise KeyboardInterrupt
+        return play(policies, family, contexts, **settings)
+
+    monkeypatch.setattr("experts.rebuild.play", played)
+    again: dict[str, Any] = {"workers": 1, "engine": None, "on_progress": None}
+    before = (zoo / f"{NAME}.json").read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        rebuild(zoo, SETTINGS, Round(number=0, jobs=jobs), **again)
+    assert (zoo / f"{NAME}.json").read_bytes() == before, "nothing is replaced yet"
+    said = rebuild(zoo, SETTINGS, Round(number=0, jobs=jobs), **again)
+    assert looked == [1.0, 2.0, 2.0]
+    assert [repaired.context["speed"] for repaired in said] == [1.0, 2.0]
+    assert [repaired.kept for repaired in said] == ["successor", "old"]
