@@ -11,3 +11,8 @@ zeroshot experts build walker-speed-torso --chain --along torso --warm-steps 120
 zeroshot experts build walker-speed-torso --chain --along torso --warm-steps 120000 \
     --anchors $backwards --only $backwards --anchor-zoo zoo/walker-speed-torso-reach \
     --out zoo/walker-speed-torso
+# one round, at commit f0fe9e2: 46 contexts trained on for 300,000 steps, each from the expert of zoo/walker-speed-torso
+# or zoo/walker-speed-torso-reach that its manifest's warm_start names; kept was the best of old expert, successor and
+# donor from 20 starts. Whom to train on, and from whom, was chosen by hand; the command then was that of a repair:
+zeroshot experts audit walker-speed-torso --zoo zoo/walker-speed-torso --repair --episodes 1 --confirm 20 \
+    --seed 81 --rounds 1 --warm-steps 300000  # stopped before its last audit
