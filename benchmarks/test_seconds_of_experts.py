@@ -25,6 +25,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from experts import Recipe, load_experts, play, recipe_for, save_expert
 from experts.training import train
 from param_envs import Context
+from zeroshot.statistics import ratio
 from zeroshot.suites import SUITES
 from zeroshot.zoo_comparison import STARTS, compare_zoos
 
@@ -83,13 +84,15 @@ def test_seconds_of_an_expert(comparison, quick, full, tmp_path):
         n_steps=n_steps,
     )
     returns = np.array([sb3.returns.mean(), *found.returns[:, 0]])
+    links = found.returns[:, : len(contexts) - 1]  # without the start, which both zoos have
+    kept = ratio(links[1], links[0])
     comparison.record(
         steps=recipe.total_steps,
         chained_steps=recipe.warm_steps,
         sb3_return=returns[0],
         ppo_fast_return=returns[1],
         chained_return=returns[2],
-        chained_return_over_ppo_fast=found.return_ratio,
+        chained_return_over_ppo_fast=kept,
     )
     assert found.warm_started.tolist() == [0, len(contexts) - 1]
     assert np.isfinite(returns).all() and model.num_timesteps >= recipe.total_steps
@@ -107,7 +110,7 @@ def test_seconds_of_an_expert(comparison, quick, full, tmp_path):
     comparison.require(ratios[0] >= FASTER_THAN_SB3, f"{FASTER_THAN_SB3:g} times as fast as SB3")
     comparison.require(ratios[2] >= CHAINED_FASTER, f"a warm start is {CHAINED_FASTER:g} times so")
     comparison.require(returns[1] >= SAME_RETURN * returns[0], "with SB3's return or more")
-    comparison.require(found.return_ratio >= SAME_RETURN, "a chain keeps the return")
+    comparison.require(kept >= SAME_RETURN, "a chain keeps the return")
 
 
 def train_zoos(

@@ -28,8 +28,6 @@ DOUBT = 2.0
 """Standard errors within which of the threshold a regret is played again."""
 RIVALS = 3
 """Policies that are played again in each context, the best ones of the finding episodes."""
-FINDING_SHARE = 0.8
-"""Of an audit's time, roughly, for its progress."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -227,6 +225,9 @@ def audit(
     if len(policies) < 2:
         raise ValueError(f"{directory}: an audit compares at least 2 policies, there is 1")
     report = on_progress or (lambda fraction: None)
+    n_rivals = min(RIVALS, len(policies) - 1)
+    finding, confirming = len(policies) * finding_episodes, (1 + n_rivals) * confirming_episodes
+    share = finding / (finding + confirming)
     # Consecutive seeds share no start, neither within an audit nor between two of them.
     found = play_everywhere(
         own,
@@ -235,9 +236,9 @@ def audit(
         seed=3 * seed,
         n_steps=n_steps,
         n_threads=n_threads,
-        on_progress=lambda fraction: report(FINDING_SHARE * fraction),
+        on_progress=lambda fraction: report(share * fraction),
     )
-    rows, columns = _shortlist(found.returns, len(own))
+    rows, columns = _shortlist(found.returns, len(own), n_rivals)
     confirmed = play_pairs(
         own,
         policies.select(rows.ravel()),
@@ -246,7 +247,7 @@ def audit(
         seed=3 * seed + 1,
         n_steps=n_steps,
         n_threads=n_threads,
-        on_progress=lambda fraction: report(FINDING_SHARE + (1.0 - FINDING_SHARE) * fraction),
+        on_progress=lambda fraction: report(share + (1.0 - share) * fraction),
     ).reshape(*rows.shape, -1)
     everyone = np.arange(len(own))
     gains = confirmed[:, 1:].mean(axis=2) - confirmed[:, :1].mean(axis=2)
@@ -317,12 +318,11 @@ def _stacked(zoos: Sequence[tuple[Path, Experts]]) -> MLPPolicies:
     return MLPPolicies.stack([zoo.policies for _, zoo in zoos])
 
 
-def _shortlist(returns: Array, n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _shortlist(returns: Array, n: int, n_rivals: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Policies and contexts (n, 1 + rivals each): the own one, then the best others."""
     ranked = returns[:, :n].copy()
     everyone = np.arange(n)
     ranked[everyone, everyone] = -np.inf
-    n_rivals = min(RIVALS, len(returns) - 1)
     rivals = np.argsort(-ranked, axis=0, kind="stable")[:n_rivals].T
     rows = np.concatenate([everyone[:, None], rivals], axis=1)
     return rows, np.broadcast_to(everyone[:, None], rows.shape)

@@ -180,6 +180,8 @@ def test_a_better_rival_is_found_and_confirmed_on_fresh_starts(
     found = audit(zoo, donors=[donor], n_steps=N_STEPS, **episodes, on_progress=fractions.append)
     assert found.decided[0] == (n_episodes == deciding)
     assert fractions == sorted(fractions) and fractions[-1] == pytest.approx(1.0)
+    # 3 policies in 2 contexts by 2 episodes, then 3 policies a context by 6.
+    assert fractions[N_STEPS - 1] == pytest.approx(12 / (12 + 36))
     assert found.returns.shape == (2, 2), "donors are rivals, not rows"
     assert found.rivals[0] == donor / "speed=1_torso=0.5.json"
     assert found.beaten[0] and found.regret[0] > 0.0
