@@ -13,3 +13,6 @@ zeroshot experts audit walker-torso --zoo zoo/walker-torso --repair --episodes 1
 # a second round, from the list of the audit in docs/results/audits at commit 9a2ed79
 zeroshot experts audit walker-torso --zoo zoo/walker-torso --repair --found walker-torso.json --threshold 0.015 \
     --episodes 1 --seed 33 --rounds 1 --warm-steps 300000
+# a last round of few steps, from the list of an audit: --seed 104 --episodes 1 --out found
+zeroshot experts audit walker-torso --zoo zoo/walker-torso --repair --found found/walker-torso.json \
+    --threshold 0.012 --episodes 1 --seed 91 --rounds 1 --warm-steps 40000  # stopped before its last audit
