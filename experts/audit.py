@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experts.assessment import REACHED
+from experts.episode_cache import EpisodeCache
 from experts.jobs import manifest_path
 from experts.policy import MLPPolicies
 from experts.store import Experts, load_experts
@@ -186,6 +187,7 @@ def audit(
     seed: int = 0,
     n_steps: int | None = None,
     n_threads: int = 0,
+    cache: EpisodeCache | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> Audit:
     """Plays all experts of a zoo in all its contexts.
@@ -202,6 +204,7 @@ def audit(
         seed: of the starts.
         n_steps: longest episode, the family's own by default.
         n_threads: threads to step on, 0 for all cores.
+        cache: keeps what is played until the audit is over: killed and called again, it goes on.
         on_progress: told which fraction of the work is done.
 
     Raises:
@@ -236,6 +239,7 @@ def audit(
         seed=3 * seed,
         n_steps=n_steps,
         n_threads=n_threads,
+        cache=cache,
         on_progress=lambda fraction: report(share * fraction),
     )
     rows, columns = _shortlist(found.returns, len(own), n_rivals)
@@ -247,6 +251,7 @@ def audit(
         seed=3 * seed + 1,
         n_steps=n_steps,
         n_threads=n_threads,
+        cache=cache,
         on_progress=lambda fraction: report(share + (1.0 - share) * fraction),
     ).reshape(*rows.shape, -1)
     everyone = np.arange(len(own))
@@ -267,8 +272,11 @@ def audit(
             seed=3 * seed + 2,
             n_steps=n_steps,
             n_threads=n_threads,
+            cache=cache,
         ).reshape(2, len(accused), -1)
         verdict[:, accused] = _verdict(*again)
+    if cache is not None:
+        cache.clear()
     origins = [manifest_path(path, context) for path, zoo in zoos for context in zoo.contexts]
     return Audit(
         family=own.family,

@@ -20,6 +20,7 @@ from experts.audit import (
     audit,
 )
 from experts.engines import Engine
+from experts.episode_cache import EpisodeCache
 from experts.evaluation import episode_seeds, play
 from experts.jobs import BuildProgress, Job, manifest_path, run_jobs
 from experts.policy import MLPPolicies
@@ -41,6 +42,8 @@ PLAN = "plan"
 DECIDED = "decided"
 """File in it that says what is kept, written before the first expert is replaced and added to with
 every decision; whole once it has all jobs of the plan."""
+PLAYED = ".played"
+"""Folder within the zoo of what an audit that is not over has played."""
 CHOSEN = "chosen"
 """Folder in it of the experts that replace others."""
 FINAL_EPISODES = 20
@@ -86,7 +89,7 @@ class RepairSettings:
     def audit(
         self, directory: Path, round_: int, on_progress: Callable[[float], None] | None = None
     ) -> Audit:
-        """The audit that round `round_` begins with, on starts of its own."""
+        """The audit that round `round_` begins with, on starts of its own; a kill costs little."""
         return audit(
             directory,
             donors=self.donors,
@@ -96,6 +99,7 @@ class RepairSettings:
             deciding_episodes=self.deciding_episodes,
             seed=self.seed + round_,
             n_steps=self.n_steps,
+            cache=EpisodeCache(directory / PLAYED),
             on_progress=on_progress,
         )
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from experts.episode_cache import EpisodeCache, key_of
 from experts.evaluation import Played, episode_seeds, play
 from experts.policy import MLPPolicies
 from experts.store import Experts
+from param_envs import Context
 
 Array = NDArray[np.float64]
 
@@ -62,6 +64,7 @@ def play_everywhere(
     seed: int,
     n_steps: int | None = None,
     n_threads: int = 0,
+    cache: EpisodeCache | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> Transfer:
     """Plays m policies in the contexts of n experts.
@@ -76,6 +79,7 @@ def play_everywhere(
         seed: of the starts: episode e in context j begins in a state drawn by (seed, j, e).
         n_steps: longest episode, the family's own by default.
         n_threads: threads to step on, 0 for all cores.
+        cache: keeps what was played, and is asked before anything is played.
         on_progress: told which fraction of the work is done.
     """
     n_contexts = len(experts)
@@ -87,16 +91,16 @@ def play_everywhere(
     ]
     clock = _Clock(n_steps or experts.family.max_episode_steps, len(chunks), on_progress)
     parts = [
-        play(
-            _EachEverywhere(policies.select(ids), clock),
-            experts.family,
+        _played(
+            experts,
+            policies.select(ids),
             [context for _ in ids for context in experts.contexts],
-            reward=experts.reward,
+            starts * len(ids),
             n_episodes=n_episodes,
-            seed=seed,
-            starts=starts * len(ids),
             n_steps=n_steps,
             n_threads=n_threads,
+            cache=cache,
+            clock=clock,
         )
         for ids in chunks
     ]
@@ -122,6 +126,7 @@ def play_pairs(
     seed: int,
     n_steps: int | None = None,
     n_threads: int = 0,
+    cache: EpisodeCache | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> Array:
     """Returns (n_pairs, n_episodes) of policy k in the context of expert `columns[k]`.
@@ -136,6 +141,7 @@ def play_pairs(
         seed: of the starts: episode e in context j begins in a state drawn by (seed, j, e).
         n_steps: longest episode, the family's own by default.
         n_threads: threads to step on, 0 for all cores.
+        cache: keeps what was played, and is asked before anything is played.
         on_progress: told which fraction of the work is done.
     """
     pairs = max(1, SLOTS // n_episodes)
@@ -145,21 +151,65 @@ def play_pairs(
         for first in range(0, len(columns), pairs)
     ]
     clock = _Clock(n_steps or experts.family.max_episode_steps, len(chunks), on_progress)
-    played: list[Played] = [
-        play(
-            _EachEverywhere(policies.select(ids), clock),
-            experts.family,
+    played = [
+        _played(
+            experts,
+            policies.select(ids),
             [experts.contexts[j] for j in columns[ids]],
-            reward=experts.reward,
+            seeds[columns[ids]].ravel().tolist(),
             n_episodes=n_episodes,
-            seed=seed,
-            starts=seeds[columns[ids]].ravel().tolist(),
             n_steps=n_steps,
             n_threads=n_threads,
+            cache=cache,
+            clock=clock,
         )
         for ids in chunks
     ]
     return np.concatenate([part.returns for part in played])
+
+
+def _played(
+    experts: Experts,
+    policies: MLPPolicies,
+    contexts: Sequence[Context],
+    starts: Sequence[int],
+    *,
+    n_episodes: int,
+    n_steps: int | None,
+    n_threads: int,
+    cache: EpisodeCache | None,
+    clock: _Clock,
+) -> Played:
+    """What m policies do, each in its part of the contexts, played or from the cache."""
+    key = ""
+    if cache is not None:
+        facts = {
+            "env_id": experts.family.env_id,
+            "contexts": [dict(context) for context in contexts],
+            "reward": experts.reward,
+            "starts": list(starts),
+            "n_episodes": n_episodes,
+            "n_steps": n_steps,
+        }
+        key = key_of(policies, facts)
+        found = cache.find(key)
+        if found is not None:
+            clock.skip()
+            return found
+    played = play(
+        _EachEverywhere(policies, clock),
+        experts.family,
+        contexts,
+        reward=experts.reward,
+        n_episodes=n_episodes,
+        seed=0,
+        starts=starts,
+        n_steps=n_steps,
+        n_threads=n_threads,
+    )
+    if cache is not None:
+        cache.keep(key, played)
+    return played
 
 
 class _Clock:
@@ -168,12 +218,19 @@ class _Clock:
     def __init__(
         self, n_steps: int, n_chunks: int, on_progress: Callable[[float], None] | None
     ) -> None:
+        self._chunk = n_steps
         self._total = n_steps * n_chunks
         self._done = 0
         self._on_progress = on_progress
 
     def tick(self) -> None:
-        self._done += 1
+        self._go_on(1)
+
+    def skip(self) -> None:
+        self._go_on(self._chunk)
+
+    def _go_on(self, steps: int) -> None:
+        self._done += steps
         if self._on_progress is not None:
             self._on_progress(self._done / self._total)
 

@@ -40,7 +40,8 @@ class AuditExperts:
 
     The transfer matrix finds each context's best rivals, which are then played again with the own
     expert on fresh starts. Prints regret (the best rival's return minus the own) and the suite's
-    context relevance (what the best single expert loses to the per-context ones).
+    context relevance (what the best single expert loses to the per-context ones). Killed and
+    started again with the same options, it goes on.
 
     Attributes:
         suite: Name of the suite.
@@ -54,7 +55,7 @@ class AuditExperts:
         threshold: By how much a rival must be better, relative to the own return.
         seed: Of the starts, and of the training under --repair.
         repair: Rebuild what is beaten, warm-started from the best rival, in the folder named by
-            --zoo; killed and started again, it goes on.
+            --zoo.
         found: With --repair: SUITE.json of an audit of these experts, which begins the first round
             instead of a new one.
         rounds: With --repair: at most so many rounds.
