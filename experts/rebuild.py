@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from experts.audit import (
     CONFIRMING_EPISODES,
     DECIDING_EPISODES,
+    DOUBT,
     FINDING_EPISODES,
     THRESHOLD,
     Audit,
@@ -35,6 +37,8 @@ from experts.store import (
 )
 from param_envs import Context, family_of
 
+Array = NDArray[np.float64]
+
 CANDIDATES = ".repair"
 """Folder within the zoo where candidates wait for all others; it makes a repair resumable."""
 PLAN = "plan"
@@ -48,6 +52,7 @@ CHOSEN = "chosen"
 """Folder in it of the experts that replace others."""
 FINAL_EPISODES = 20
 FINAL_SEED = 3_000_017
+DECIDING_SEED = 5_000_011
 SEEDS_A_ROUND = 1000
 """The first round begins after as many: with a build's seed, a successor of the expert's own parent
 would be that very expert again."""
@@ -65,7 +70,8 @@ class RepairSettings:
         threshold: by how much a rival must be better, relative to the expert's own return.
         finding_episodes: of every policy in every context, see `experts.audit`.
         confirming_episodes: of each context's best rivals.
-        deciding_episodes: of those that are beaten by then, but not beyond doubt.
+        deciding_episodes: of those that are beaten by then, but not beyond doubt; and of old
+            expert, successor and donor where 20 leave it in doubt which is the best.
         seed: of the comparison and of the training.
         n_steps: longest episode of the comparison, the family's own by default.
 
@@ -271,18 +277,24 @@ def _choose(job: Job, directory: Path, settings: RepairSettings) -> tuple[Expert
     old = load_expert(manifest_path(directory, job.context))
     successor = load_expert(manifest_path(directory / CANDIDATES, job.context))
     donor = load_expert(job.warm_from)
-    starts = episode_seeds(FINAL_SEED + job.seed, 1, FINAL_EPISODES)
-    played = play(
-        MLPPolicies.stack([old.policy, successor.policy, donor.policy]),
-        old.family,
-        [job.context] * 3,
-        reward=old.record["reward"],
-        n_episodes=FINAL_EPISODES,
-        seed=0,
-        starts=starts * 3,
-        n_steps=settings.n_steps,
-    )
-    before, trained, lent = played.returns.mean(axis=1).tolist()
+    candidates = MLPPolicies.stack([old.policy, successor.policy, donor.policy])
+
+    def played(n_episodes: int, seed: int) -> Array:
+        return play(
+            candidates,
+            old.family,
+            [job.context] * 3,
+            reward=old.record["reward"],
+            n_episodes=n_episodes,
+            seed=0,
+            starts=episode_seeds(seed, 1, n_episodes) * 3,
+            n_steps=settings.n_steps,
+        ).returns
+
+    returns = played(FINAL_EPISODES, FINAL_SEED + job.seed)
+    if settings.deciding_episodes and _in_doubt(returns, settings.threshold):
+        returns = played(settings.deciding_episodes, DECIDING_SEED + job.seed)
+    before, trained, lent = returns.mean(axis=1).tolist()
     better = max(before, trained)
     expert, kept, after = old, "old", before
     if lent > better + settings.threshold * abs(better):
@@ -297,6 +309,17 @@ def _choose(job: Job, directory: Path, settings: RepairSettings) -> tuple[Expert
         donor=job.warm_from,
     )
     return expert, said
+
+
+def _in_doubt(returns: Array, threshold: float) -> bool:
+    """Whether the candidate with the best of returns (n, n_episodes) may be beaten by another.
+
+    By more than the threshold, within two standard errors.
+    """
+    best = returns[returns.mean(axis=1).argmax()]
+    gains = returns - best
+    errors = gains.std(axis=1, ddof=1) / np.sqrt(returns.shape[1])
+    return bool((gains.mean(axis=1) + DOUBT * errors > threshold * abs(best.mean())).any())
 
 
 def _copied(donor: Expert, successor: Expert) -> Expert:

@@ -48,6 +48,26 @@ def test_one_cycle_rises_and_falls():
     assert steps[-1] < 0.01 * steps.max()
 
 
+@pytest.mark.parametrize(("max_norm", "distance"), [(1.0, 2.0), (float("inf"), 1.6775)])
+def test_large_gradients_are_scaled_down(max_norm: float, distance: float) -> None:
+    """Of norms 100 and 1: to Adam both are alike at a norm of 1, else the first drowns the second.
+
+    Then its second step is (0.09 * 100 + 0.1) / 0.19 / sqrt((0.999 * 10 + 0.001) / 0.001999).
+    """
+    layer, _ = quadratic(0.0)
+    sizes = iter([100.0, 1.0])
+    descend(
+        layer,
+        lambda: -next(sizes) * (0.6 * layer.weight + 0.8 * layer.bias).sum(),
+        updates=2,
+        learning_rate=0.01,
+        schedule="constant",
+        max_norm=max_norm,
+    )
+    moved = [layer.weight.item(), layer.bias.item()]
+    assert moved == pytest.approx([0.01 * distance] * 2, rel=1e-4)
+
+
 def test_progress_is_told_about_a_hundred_times():
     layer, _ = quadratic(0.0)
     seen: list[float] = []

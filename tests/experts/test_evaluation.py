@@ -7,6 +7,16 @@ from experts.evaluation import episode_seeds
 from param_envs import family_of
 from tests.experts.factories import untrained
 
+ANT = family_of("ParamAnt-v0")
+
+
+class Thrash:
+    """Jumps about until the ant falls, in some episodes sooner than in others."""
+
+    def act(self, observations: np.ndarray) -> np.ndarray:
+        sign = np.sign(np.sin(1e3 * observations[..., :1]))
+        return np.broadcast_to(sign, (*observations.shape[:2], ANT.action_size))
+
 
 def test_returns_equal_single_environments() -> None:
     experts = gather([untrained({"speed": 2.0}), untrained({"speed": -3.0, "torso": 0.4}, seed=1)])
@@ -36,18 +46,23 @@ def test_returns_equal_single_environments() -> None:
 
 
 def test_episodes_that_fail_stop_counting() -> None:
-    family = family_of("ParamAnt-v0")
-
-    class Thrash:
-        def act(self, observations: np.ndarray) -> np.ndarray:
-            sign = np.sign(np.sin(1e3 * observations[..., :1]))
-            return np.broadcast_to(sign, (*observations.shape[:2], family.action_size))
-
     played = play(
-        Thrash(), family, [family.context()], reward=family.reward_modes[0], n_episodes=20, seed=0
+        Thrash(), ANT, [ANT.context()], reward="direction", n_episodes=20, seed=0, n_threads=1
     )
-    assert played.lengths.min() < 200, "thrashing ants fall"
-    assert (played.returns[played.lengths < 200] < 200).all()
+    shortest = played.lengths[0].argmin()
+    env = gym.make("ParamAnt-v0")
+    observation, _ = env.reset(seed=episode_seeds(0, 1, 20)[shortest])
+    rewards, velocities, terminated = [], [], False
+    while not terminated:
+        action = Thrash().act(observation[None, None])[0, 0]
+        observation, reward, terminated, _, info = env.step(action)
+        rewards.append(reward)
+        velocities.append([info["x_velocity"], info["y_velocity"]])
+    assert played.lengths.max() == 200
+    assert played.lengths[0, shortest] == len(rewards) < 150, "thrashing ants fall"
+    assert played.returns[0, shortest] == pytest.approx(sum(rewards), rel=1e-5)
+    means = [played.outcomes[name][0, shortest] for name in ("x_velocity", "y_velocity")]
+    assert means == pytest.approx(np.mean(velocities, axis=0), rel=1e-4)
 
 
 def test_same_seed_same_returns_and_threads_do_not_matter() -> None:
@@ -126,24 +141,18 @@ def test_policies_with_memory_are_reset_and_told_of_every_step() -> None:
 
 
 def test_a_slot_stays_done_once_its_episode_is_over() -> None:
-    family = family_of("ParamAnt-v0")
-
-    class Thrash:
+    class Observing(Thrash):
         dones: list[np.ndarray]
 
         def reset(self) -> None:
             self.dones = []
 
-        def act(self, observations: np.ndarray) -> np.ndarray:
-            sign = np.sign(np.sin(1e3 * observations[..., :1]))
-            return np.broadcast_to(sign, (*observations.shape[:2], family.action_size))
-
         def observe(self, *step: np.ndarray) -> None:
             self.dones.append(step[-1][0])
 
-    policies = Thrash()
+    policies = Observing()
     played = play(
-        policies, family, [family.context()], reward=family.reward_modes[0], n_episodes=20, seed=0
+        policies, ANT, [ANT.context()], reward="direction", n_episodes=20, seed=0, n_threads=1
     )
     done = np.array(policies.dones)
     assert played.lengths.min() < played.lengths.max()

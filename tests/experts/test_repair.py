@@ -2,6 +2,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -314,3 +315,50 @@ def test_a_killed_round_decides_nothing_twice(
     assert looked == [1.0, 2.0, 2.0]
     assert [repaired.context["speed"] for repaired in said] == [1.0, 2.0]
     assert [repaired.kept for repaired in said] == ["successor", "old"]
+
+
+@pytest.mark.parametrize(
+    ("successors", "deciding", "kept", "n_episodes"),
+    [
+        ((60.0, 170.0), 0, "successor", 20),
+        ((60.0, 170.0), 50, "old", 50),  # 115 in 20 episodes, by luck
+        ((115.0, 115.0), 50, "successor", 20),
+        ((90.0, 90.0), 50, "old", 20),
+        ((101.0, 103.0), 50, "successor", 20),
+    ],
+)
+def test_doubt_among_candidates_is_settled_by_more_episodes(
+    ranked: list[Expert],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    successors: tuple[float, float],
+    deciding: int,
+    kept: str,
+    n_episodes: int,
+) -> None:
+    """Of the old expert every episode returns 100, of the donor 80."""
+    zoo, donors = zoos(ranked[0], ranked[2], tmp_path)
+    trains(ranked[1], monkeypatch)
+    starts: list[Sequence[int]] = []
+
+    def played(*_: Any, n_episodes: int, **settings: Any) -> Any:
+        starts.append(settings["starts"])
+        assert list(settings["starts"][:n_episodes]) * 3 == settings["starts"]
+        successor = np.resize(successors, n_episodes) if n_episodes == 20 else [90.0] * n_episodes
+        return SimpleNamespace(
+            returns=np.array([[100.0] * n_episodes, successor, [80.0] * n_episodes])
+        )
+
+    monkeypatch.setattr("experts.rebuild.play", played)
+    job = Job(context=ranked[0].context, seed=0, warm_from=donors / f"{NAME}.json")
+    (said,) = rebuild(
+        zoo,
+        replace(SETTINGS, deciding_episodes=deciding),
+        Round(number=0, jobs=(job,)),
+        workers=1,
+        engine=None,
+        on_progress=None,
+    )
+    assert said.kept == kept and said.before == 100.0
+    assert len(starts[-1]) == 3 * n_episodes
+    assert len({seed for some in starts for seed in some}) == sum(len(s) for s in starts) / 3

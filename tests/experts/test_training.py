@@ -7,9 +7,9 @@ import pytest
 import torch
 from stable_baselines3 import PPO
 
-from experts import load_expert, save_expert
+from experts import Expert, MLPPolicies, load_expert, save_expert
 from experts.sb3 import TanhMeanPolicy, export, to_sb3, training_env
-from experts.training import train
+from experts.training import best_step, train
 from param_envs import family_of
 from tests.experts.factories import ENV_ID, TINY
 
@@ -112,6 +112,38 @@ def test_same_seed_same_expert(trained: dict) -> None:
     other = train(FAMILY, CONTEXT, reward="track", recipe=TINY, seed=1)
     np.testing.assert_array_equal(again.policy.weights[0], trained["ppo"].policy.weights[0])
     assert (other.policy.weights[0] != again.policy.weights[0]).any()
+
+
+def test_the_best_of_several_policies_is_found_in_any_order() -> None:
+    """At a desired velocity of 0, standing still costs less than full force."""
+    family = family_of("ParamCheetahVel-v0")
+
+    def constant(action: float) -> Expert:
+        weights = np.zeros((1, family.observation_size, family.action_size), np.float32)
+        biases = np.full((1, family.action_size), np.arctanh(action), np.float32)
+        return Expert(policy=MLPPolicies((weights,), (biases,)), critic=None, extras={}, record={})
+
+    context, still, forceful = family.context(velocity=0.0), constant(0.0), constant(0.9)
+    assert best_step({10: still, 20: forceful}, family, context, "velocity") == 10
+    assert best_step({10: forceful, 20: still}, family, context, "velocity") == 20
+
+
+def test_the_chosen_snapshot_is_the_expert(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Snapshots come after three quarters, at the start of a rollout of 32 steps, and at the end"""
+    seen: dict[int, Expert] = {}
+
+    def first(candidates: dict[int, Expert], *_: object) -> int:
+        seen.update(candidates)
+        return min(candidates)
+
+    monkeypatch.setattr("experts.training.best_step", first)
+    monkeypatch.setattr("experts.training.evaluated", lambda expert: expert)
+    recipe = replace(TINY, total_steps=128, n_candidates=2)
+    expert = train(FAMILY, CONTEXT, reward="track", recipe=recipe, seed=0)
+    assert list(seen) == [96, 128]
+    assert (seen[96].policy.weights[0] != seen[128].policy.weights[0]).any()
+    assert expert.policy is seen[96].policy
+    assert expert.record["kept_from_step"] == 96
 
 
 def test_warm_start_begins_where_the_neighbour_ended(trained: dict) -> None:

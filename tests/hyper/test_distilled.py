@@ -77,6 +77,20 @@ def test_what_the_policies_visit_is_added_and_matters(data: Rollouts) -> None:
     assert not np.array_equal(actions(plain, data), actions(fitted, data))
 
 
+def test_gradients_are_scaled_down_to_max_norm(data: Rollouts) -> None:
+    """Far below the ε of Adam, nothing moves."""
+    fits = {
+        (max_norm, updates): HyperDistil(
+            replace(QUICK, rounds=0, blend_weight=0.0, max_norm=max_norm, updates=updates)
+        ).fit(data, seed=0)
+        for max_norm in (1e-14, 0.5)
+        for updates in (1, 6)
+    }
+    found = {key: actions(fitted, data) for key, fitted in fits.items()}
+    np.testing.assert_allclose(found[1e-14, 1], found[1e-14, 6], atol=1e-6)
+    assert np.abs(found[0.5, 1] - found[0.5, 6]).max() > 1e-3
+
+
 def test_experts_without_critics_will_do(data: Rollouts) -> None:
     assert data.experts is not None
     bare = replace(data, experts=replace(data.experts, critics=None))
