@@ -19,3 +19,6 @@ zeroshot experts audit walker-speed-reach --zoo zoo/walker-speed-reach --repair 
     --episodes 1 --seed 34 --rounds 1 --warm-steps 300000
 # in it also, from the expert named: -2, -1.75 and -2.25 m/s from zoo/fast at -2; -2.75 from -2.5 there;
 # -3.25 from -3 there; -1.5 from -1.75; 0.75 from 1; 4.25 and 4.75 from 4.5; 5 from 4.75
+# a last round of few steps, from the list of an audit: --seed 104 --episodes 1 --out found
+zeroshot experts audit walker-speed-reach --zoo zoo/walker-speed-reach --repair --found found/walker-speed-reach.json \
+    --threshold 0.012 --episodes 1 --seed 92 --rounds 1 --warm-steps 40000  # stopped before its last audit
