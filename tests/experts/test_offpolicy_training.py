@@ -57,6 +57,10 @@ class Killed(Exception):
     pass
 
 
+def normal(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+
+
 def trained(recipe: Recipe, contexts=CONTEXTS, **options) -> list[Expert]:
     options = {"seed": 0, "n_threads": 1, **options}
     return train_many(FAMILY, contexts, reward="track", recipe=recipe, **options)
@@ -108,7 +112,7 @@ def test_sb3_predictions_equal_the_agents(runs, algorithm: str) -> None:
 def test_experts_act_and_value_as_the_learner(algorithm: str) -> None:
     learner = make_learner(FAMILY, RECIPES[algorithm], [0, 1, 2], "cpu")
     records = [untrained({"speed": speed}).record for speed in (1.0, 2.0, 3.0)]
-    observations = torch.randn(3, 5, FAMILY.observation_size)
+    observations = normal(3, 5, FAMILY.observation_size)
     actions = learner.act(observations)
     values = learner.critics.apply(torch.cat([observations, actions], dim=-1).repeat(2, 1, 1))
     for i, expert in enumerate(experts_of(learner, records)):
@@ -294,7 +298,7 @@ def test_sac_explores_a_little_around_a_parent_without_deviations() -> None:
     recipe = replace(RECIPES["sac"], activation="tanh")
     learner = make_learner(FAMILY, recipe, [0], "cpu")
     start_from(learner, [parent])
-    observations = torch.randn(1, 500, FAMILY.observation_size)
+    observations = normal(1, 500, FAMILY.observation_size)
     spread = learner.explore(observations, torch.ones(1), torch.Generator().manual_seed(0))
     own = torch.from_numpy(parent.policy.act(observations.numpy()))
     free = own.abs() < 0.99  # elsewhere tanh has no slope
