@@ -9,3 +9,6 @@ zeroshot experts audit walker-torso-reach --zoo zoo/walker-torso-reach --repair 
 zeroshot experts audit walker-torso-reach --zoo zoo/walker-torso-reach --repair \
     --found walker-torso-reach.json --threshold 0.015 --episodes 1 --seed 62 --rounds 1 \
     --warm-steps 400000  # stopped before its last audit
+# a last round of few steps, from the list of an audit: --seed 104 --episodes 1 --out found
+zeroshot experts audit walker-torso-reach --zoo zoo/walker-torso-reach --repair --found found/walker-torso-reach.json \
+    --threshold 0.012 --episodes 1 --seed 95 --rounds 1 --warm-steps 40000  # stopped before its last audit
