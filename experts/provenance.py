@@ -46,8 +46,10 @@ def commit() -> str | None:
     Files in docs/results do not count: a run that writes one does not change the next.
     """
     head = _git("rev-parse", "HEAD")
+    if not head:
+        return None
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", *EVERYTHING_BUT_RESULTS)
-    return head + "-dirty" * bool(changed) or None
+    return head + "-dirty" * bool(changed)
 
 
 def machine() -> dict[str, str | int | None]:

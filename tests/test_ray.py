@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ FAMILY = family_of(ENV_ID)
 CONTEXTS = [FAMILY.context(speed=s) for s in (-2.0, -1.0, 1.0, 2.0, 3.0)]
 ANCHORS = [{"speed": -1.0}, {"speed": 2.0}]
 ROOT = Path(__file__).parents[1]
+PATIENCE = 240.0
+"""Seconds after which something that should have happened never will."""
 
 
 class TwoNodes:
@@ -87,6 +89,14 @@ def prepare() -> Callable[[Any, Callable[[float], None]], Any]:
     return work
 
 
+def wait_for(condition: Callable[[], bool], meanwhile: Callable[[], object]) -> None:
+    """Does the other thing again and again, until the condition holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"nothing came of it in {PATIENCE:.0f} s"
+        meanwhile()
+
+
 def next_ends(pool: Pool, ends: dict[Any, Finished | Failed], reports: list[Reported]) -> None:
     for event in pool.events(0.5):
         if isinstance(event, Reported):
@@ -105,15 +115,13 @@ def test_a_killed_node_loses_nothing_and_nothing_is_done_twice(
     with RayEngine(address=nodes.address).open(prepare) as pool:
         for number in range(10):
             pool.submit(f"piece {number}", (number, tmp_path, doomed))
-        while len(ends) < 3:
-            next_ends(pool, ends, reports)
+        look = partial(next_ends, pool, ends, reports)
+        wait_for(lambda: len(ends) >= 3, look)
         (tmp_path / "trap").touch()
-        while len(set(lines(tmp_path / "trapped"))) < 2:
-            next_ends(pool, ends, reports)
+        wait_for(lambda: len(set(lines(tmp_path / "trapped"))) >= 2, look)
         nodes.kill_second()
         (tmp_path / "dead").touch()
-        while len(ends) < 10:
-            next_ends(pool, ends, reports)
+        wait_for(lambda: len(ends) >= 10, look)
     assert {key: end.result for key, end in ends.items() if isinstance(end, Finished)} == {
         f"piece {number}": (number, "1") for number in range(10)
     }
@@ -180,17 +188,22 @@ def test_a_driver_killed_and_started_again_does_the_rest(nodes: TwoNodes, tmp_pa
     command = [sys.executable, "-c", SCRIPT, str(zoo), nodes.address]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
-    deadline = time.monotonic() + 240
-    while len(list(zoo.glob("*.json"))) < 2:
-        assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    try:
+        wait_for(
+            lambda: len(list(zoo.glob("*.json"))) >= 2 or process.poll() is not None,
+            lambda: time.sleep(0.02),
+        )
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
     kept = {
         path: path.with_suffix(".safetensors").stat().st_mtime_ns for path in zoo.glob("*.json")
     }
     assert 2 <= len(kept) < len(CONTEXTS)
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout == done.stderr == "", "Ray is quiet"
     assert len(load_experts(zoo)) == len(CONTEXTS)
@@ -217,8 +230,7 @@ def test_pieces_fail_alone_connections_stay_and_progress_may_be_lost(
         pool.submit("bad", ("three things", "are", "needed", "here"))
         for number in range(3):
             pool.submit(number, (number, tmp_path, "none"))
-        while len(ends) < 4:
-            next_ends(pool, ends, [])
+        wait_for(lambda: len(ends) >= 4, lambda: next_ends(pool, ends, []))
     bad = ends.pop("bad")
     assert isinstance(bad, Failed) and bad.error.startswith("ValueError: too many values")
     assert "in work" in bad.trace
@@ -233,12 +245,9 @@ def test_leaving_ends_what_is_running(nodes: TwoNodes, tmp_path: Path) -> None:
     with RayEngine().open(prepare) as pool:
         for number in range(4):
             pool.submit(number, (number, tmp_path, ""))
-        while len(lines(tmp_path / "begun")) < 2:
-            pool.events(0.1)
-    deadline = time.monotonic() + 60
-    while ray.available_resources().get("CPU") != 2.0:
-        assert time.monotonic() < deadline, "the tasks still hold their CPUs"
-        time.sleep(0.2)
+        wait_for(lambda: len(lines(tmp_path / "begun")) >= 2, lambda: pool.events(0.1))
+    # Until then the tasks hold their CPUs.
+    wait_for(lambda: ray.available_resources().get("CPU") == 2.0, lambda: time.sleep(0.2))
     (tmp_path / "dead").touch()
     assert lines(tmp_path / "ended") == [] and len(lines(tmp_path / "begun")) == 2
 

@@ -5,12 +5,28 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from experts.engines import Failed, Finished, LocalEngine, Pool, Reported, engine_named
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """A piece that ends when another one has begun."""
+
+    own: Path
+    other: Path
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"nothing came of it in {seconds:.0f} s"
+        time.sleep(0.02)
 
 
 def perform(piece: Any, report: Callable[[float], None]) -> Any:
@@ -25,6 +41,9 @@ def perform(piece: Any, report: Callable[[float], None]) -> Any:
         with piece.open("a") as file:
             file.write(f"{os.getpid()}\n")
         time.sleep(60)
+    if isinstance(piece, Meeting):
+        piece.own.touch()
+        wait_for(piece.other.exists)
     return piece, os.getpid(), os.environ.get("OMP_NUM_THREADS")
 
 
@@ -36,7 +55,9 @@ def drain(pool: Pool, n: int) -> tuple[dict[Any, Finished | Failed], list[Report
     """The ends of `n` pieces, by key, and what was reported on the way."""
     ends: dict[Any, Finished | Failed] = {}
     reports = []
+    deadline = time.monotonic() + 300.0
     while len(ends) < n:
+        assert time.monotonic() < deadline, f"only {sorted(map(str, ends))} ended"
         for event in pool.events(0.5):
             if isinstance(event, Reported):
                 reports.append(event)
@@ -80,20 +101,36 @@ def test_a_failure_or_a_death_is_one_pieces_own(monkeypatch: pytest.MonkeyPatch)
     assert isinstance(fine, Finished) and fine.result[0] == "fine" and fine.result[2] == "1"
 
 
-def test_processes_are_used_again_and_never_too_many() -> None:
-    with LocalEngine().open(prepare, workers=2) as pool:
+def processes_of(ends: dict[Any, Finished | Failed]) -> set[int]:
+    assert all(isinstance(end, Finished) for end in ends.values()), ends
+    return {end.result[1] for end in ends.values() if isinstance(end, Finished)}
+
+
+def test_a_process_is_used_again_and_there_is_never_another() -> None:
+    with LocalEngine().open(prepare, workers=1) as pool:
         for piece in range(6):
             pool.submit(piece, piece)
         ends, _ = drain(pool, 6)
-    assert len({end.result[1] for end in ends.values() if isinstance(end, Finished)}) <= 2
+    assert len(processes_of(ends)) == 1
+
+
+def test_two_pieces_are_done_at_once_unless_somebody_says_otherwise(tmp_path: Path) -> None:
+    """Each of the two waits for the other one to begin."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    with LocalEngine().open(prepare) as pool:
+        pool.submit("one", Meeting(one, other))
+        pool.submit("other", Meeting(other, one))
+        for piece in range(4):
+            pool.submit(piece, piece)
+        ends, _ = drain(pool, 6)
+    assert len(processes_of(ends)) == 2
 
 
 def test_leaving_ends_what_is_running(tmp_path: Path) -> None:
     file = tmp_path / "pid"
     with LocalEngine().open(prepare, workers=1) as pool:
         pool.submit("long", file)
-        while not file.exists() or not file.read_text():
-            pool.events(0.05)
+        wait_for(lambda: file.exists() and file.read_text().endswith("\n"))
     with pytest.raises(ProcessLookupError):
         os.kill(int(file.read_text()), 0)
 

@@ -1,6 +1,7 @@
 import platform
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,9 +19,32 @@ def test_a_record_says_when_where_and_with_what() -> None:
     assert now().endswith("+00:00") and len(now()) == len("2026-01-02T03:04:05+00:00")
 
 
-def test_outside_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert module.commit.__wrapped__() is None
+
+
+def test_a_git_that_hangs_gives_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(command: list[str], *, timeout: float, **_: Any) -> None:
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr("subprocess.run", hang)
+    assert module.commit.__wrapped__() is None
+
+
+def test_outside_a_checkout_and_before_its_first_commit_there_is_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An installed package is outside; in a new repository, Git prints `HEAD` and fails."""
+    code = tmp_path / "experts" / "provenance.py"
+    code.parent.mkdir()
+    code.write_text("code")
+    monkeypatch.setattr(module, "__file__", str(code))
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert module.commit.__wrapped__() is None
+    for words in (["init"], ["add", "."]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True, capture_output=True)
+        assert module.commit.__wrapped__() is None, words
 
 
 def test_results_do_not_make_a_checkout_dirty(

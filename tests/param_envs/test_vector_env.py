@@ -36,7 +36,7 @@ def test_next_step_autoreset_equals_single_environments(env_id, n_threads) -> No
                 ended[i] = False
                 continue
             mine = single.step(action[i])
-            assert_slot(i, observation, info, mine[0], mine[4])
+            assert_slot(i, observation, info, mine[0], with_reason(mine))
             assert (reward[i], terminated[i], truncated[i]) == mine[1:4]
             ended[i] = bool(mine[2] or mine[3])
 
@@ -71,13 +71,17 @@ def test_same_step_autoreset_equals_single_environments(env_id, n_threads) -> No
             n_ended += 1
             assert info["_final_obs"][i]
             assert info["_final_info"][i]
-            final = dict(mine[4])
-            if mine[3]:  # a single environment leaves its time limit to a wrapper
-                final["truncation_reason"] = "time_limit"
             np.testing.assert_array_equal(info["final_obs"][i], mine[0])
-            assert_slot(i, info["final_obs"], info["final_info"], mine[0], final)
+            assert_slot(i, info["final_obs"], info["final_info"], mine[0], with_reason(mine))
             assert_slot(i, observation, info, *single.reset())
     assert n_ended >= 2 * N
+
+
+def with_reason(mine) -> dict:
+    """A single environment's info; its time limit is a wrapper's, which gives no reason."""
+    *_, truncated, info = mine
+    at_the_limit = truncated and not info["truncation_reason"]
+    return {**info, "truncation_reason": "time_limit"} if at_the_limit else info
 
 
 def assert_slot(i, observation, info, mine, my_info) -> None:
@@ -85,11 +89,28 @@ def assert_slot(i, observation, info, mine, my_info) -> None:
     np.testing.assert_array_equal(observation[i], mine)
     assert {name: column[i] for name, column in info["context"].items()} == my_info["context"]
     for name, value in my_info.items():
-        if name == "truncation_reason":
-            # The time limit of a single environment is a wrapper's, which gives no reason.
-            assert info[name][i] in (value, "time_limit")
-        elif name != "context":
+        if name != "context":
             assert info[name][i] == value, name
+
+
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep", "Disabled"])
+def test_a_time_limit_truncates_and_is_named_at_its_own_step_alone(mode) -> None:
+    """The second slot began two steps later."""
+    env = ParamVectorEnv(CHEETAH, 2, max_episode_steps=4, autoreset_mode=mode)
+    env.reset(seed=0)
+    seen = []
+    for t, action in enumerate(actions(CHEETAH, 6, 2)):
+        if t == 2:
+            env.reset(options={"reset_mask": np.array([False, True])})
+        _, _, terminated, truncated, info = env.step(action)
+        final = info.get("final_info", info)
+        seen.append((truncated.tolist(), final["truncation_reason"].tolist()))
+        assert not terminated.any()
+        if mode == "Disabled" and truncated.any():
+            env.reset(options={"reset_mask": truncated})
+    running = ([False, False], ["", ""])
+    first, second = ([True, False], ["time_limit", ""]), ([False, True], ["", "time_limit"])
+    assert seen == [running, running, running, first, running, second]
 
 
 @pytest.mark.parametrize("env_id", ENV_IDS)

@@ -1,5 +1,6 @@
 """Estimates of runs and builds: their arithmetic, and that they start nothing."""
 
+import importlib
 import os
 import re
 from collections.abc import Sequence
@@ -20,7 +21,13 @@ from zeroshot.references import EXPERT
 from zeroshot.reproduce.estimate import FamilyCosts, inferred_cost
 from zeroshot.results import Unit
 from zeroshot.run import run
-from zeroshot.run_estimates import Measured, measure, run_estimate
+from zeroshot.run_estimates import (
+    CLONING,
+    Measured,
+    measure,
+    prepare_measurement,
+    run_estimate,
+)
 from zeroshot.splits import rule_of
 from zeroshot.suites import SUITES, Suite
 
@@ -138,6 +145,78 @@ def test_a_fit_is_timed_by_what_it_reports(bench: Bench, user_module: str) -> No
     assert 0.29 < found[slow].seconds
     whole = measure(bench, [slow], seconds=1000.0)
     assert 0.29 < whole[slow].seconds
+
+
+class Clock:
+    """Goes on when somebody sleeps."""
+
+    now = 1000.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A clock in the place of the one that measurements look at."""
+    clock_of_fits = Clock()
+    for module in ("zeroshot.run_estimates", "zeroshot.bench"):
+        monkeypatch.setattr(f"{module}.time", clock_of_fits)
+    return clock_of_fits
+
+
+@pytest.mark.parametrize("seconds", [0.01, 1000.0])
+def test_the_seconds_of_a_fit_are_those_of_all_of_it(
+    bench: Bench, user_module: str, stopped: Clock, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """Left at the second report, or whole: a fit of 0.3 s after rollouts of 7 s."""
+    played = bench.rollouts
+    del bench.__dict__["rollouts"]
+
+    def rollouts_of(*_: Any, **__: Any) -> Rollouts:
+        stopped.sleep(7.0)
+        return played
+
+    monkeypatch.setattr("zeroshot.bench.rollouts_of", rollouts_of)
+    monkeypatch.setattr(importlib.import_module(user_module), "time", stopped)
+    perform = prepare_measurement(bench, seconds)
+    found = perform(Unit(f"{user_module}:Slow", 0), lambda _: None)
+    assert found == Measured(seconds=pytest.approx(0.3), setup=7.0)
+
+
+def test_what_is_timed_of_references_and_of_cloning(
+    bench: Bench, stopped: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that a reference does; of cloning, one episode of every test context, after playing."""
+    shown: list[Rollouts] = []
+
+    def slow_play(*arguments: Any, **settings: Any) -> Played:
+        stopped.sleep(2.0)
+        return play(*arguments, **settings)
+
+    def slow_demonstrate(*arguments: Any, **settings: Any) -> Rollouts:
+        stopped.sleep(60.0)
+        return demonstrate(*arguments, **settings)
+
+    def slow_clone(policies: Any, demonstrations: Rollouts, *, seed: int) -> None:
+        stopped.sleep(2.5)
+        shown.append(demonstrations)
+        assert len(policies) == len(demonstrations) and seed == 1
+
+    monkeypatch.setattr("zeroshot.bench.play", slow_play)
+    monkeypatch.setattr("zeroshot.run_estimates.demonstrate", slow_demonstrate)
+    monkeypatch.setattr("experts.cloning.clone", slow_clone)
+    perform = prepare_measurement(bench, 1.0)
+    assert perform(Unit(CLONING, 1), lambda _: None) == Measured(seconds=2.5)
+    (demonstrations,) = shown
+    held_out = [bench.suite.contexts[i] for i in bench.split(1).test]
+    assert list(demonstrations.contexts) == held_out
+    assert demonstrations.mask.shape == (len(held_out), 1, 12)
+    zero = perform(Unit("zero", 1), lambda _: None)
+    assert zero == Measured(seconds=4.0), "its own episodes, and the expert's for its score"
 
 
 def test_a_method_that_fails_in_the_attempt_is_named(bench: Bench, user_module: str) -> None:

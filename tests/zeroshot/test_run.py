@@ -9,12 +9,33 @@ import pytest
 
 from experts import play
 from zeroshot.results import ROWS, SETTINGS, SUMMARY, read_rows
-from zeroshot.run import experts_of, run
+from zeroshot.run import default_workers, experts_of, run, threads_each
 from zeroshot.splits import random_split
 from zeroshot.suites import Suite
 
 MEAN = "mypkg.mymodule:Mean"
 REFERENCES = ["expert", "nearest", "best-of-direction", "best-single", "random", "zero"]
+
+
+@pytest.mark.parametrize(
+    ("cores", "n_workers", "threads"),
+    [(8, None, 0), (8, 1, 0), (8, 2, 4), (8, 3, 2), (8, 9, 1), (2, 2, 1), (None, 2, 1)],
+)
+def test_processes_share_the_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int | None, n_workers: int | None, threads: int
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    assert threads_each(n_workers) == threads, "0 is all of them"
+
+
+@pytest.mark.parametrize(
+    ("cores", "n_seeds", "workers"), [(4, 3, 3), (4, 5, 4), (64, 50, 8), (None, 5, 1), (4, 0, 1)]
+)
+def test_processes_of_a_run(
+    monkeypatch: pytest.MonkeyPatch, cores: int | None, n_seeds: int, workers: int
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    assert default_workers(n_seeds) == workers
 
 
 def test_a_run_writes_a_row_an_episode(

@@ -53,6 +53,18 @@ def test_a_summary_by_hand() -> None:
     assert found["best-single"]["score"] == 0.0 and found["best-single"]["ci"] == [0.0, 0.0]
 
 
+def test_an_interval_redraws_contexts_within_each_seed() -> None:
+    """Scores of 0.2 in one split and 0.8 in the other: no redraw within a split changes either."""
+    cells = [(seed, speed) for seed in (0, 1) for speed in (1.0, 2.0, 3.0)]
+    expert = {1.0: 100.0, 2.0: 200.0, 3.0: 400.0}
+    share = {0: 0.2, 1: 0.8}
+    mine = {(seed, speed): (share[seed] * expert[speed],) for seed, speed in cells}
+    blind = rows_of("best-single", {cell: (0.0,) for cell in cells})
+    found = summarise_methods(blind + rows_of("mine", mine))["mine"]
+    assert found["score"] == pytest.approx(0.5)
+    assert found["ci"] == pytest.approx([found["score"]] * 2)
+
+
 def test_training_rows_do_not_count() -> None:
     train = rows_of("mine", {(0, 3.0): (0, 0)}, split="train")
     assert summarise_methods(BLIND + MINE + train) == summarise_methods(BLIND + MINE)

@@ -105,13 +105,14 @@ def test_a_number_below_one_is_refused(work: ModuleType) -> None:
 def test_workers_share_the_cores_unless_the_user_said_otherwise(
     work: ModuleType, monkeypatch: pytest.MonkeyPatch, chosen: str | None
 ) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if chosen is not None:
         monkeypatch.setenv("OMP_NUM_THREADS", chosen)
     before = dict(os.environ)
     names = ["OMP_NUM_THREADS", "PATH"]
     seen = dict(perform_all(names, work.prepare_read, n_workers=2, on_progress=_ignore))
-    assert seen["OMP_NUM_THREADS"] == (chosen or str(max(1, (os.cpu_count() or 1) // 2)))
+    assert seen["OMP_NUM_THREADS"] == (chosen or "4")
     assert dict(os.environ) == before, "this process keeps its own settings"
 
 
