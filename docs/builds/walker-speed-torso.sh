@@ -16,3 +16,6 @@ zeroshot experts build walker-speed-torso --chain --along torso --warm-steps 120
 # donor from 20 starts. Whom to train on, and from whom, was chosen by hand; the command then was that of a repair:
 zeroshot experts audit walker-speed-torso --zoo zoo/walker-speed-torso --repair --episodes 1 --confirm 20 \
     --seed 81 --rounds 1 --warm-steps 300000  # stopped before its last audit
+# a round of few steps, from the list of an audit: --seed 104 --episodes 1 --out found
+zeroshot experts audit walker-speed-torso --zoo zoo/walker-speed-torso --repair --found found/walker-speed-torso.json \
+    --threshold 0.012 --episodes 1 --seed 94 --rounds 1 --warm-steps 40000  # stopped before its last audit

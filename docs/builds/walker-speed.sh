@@ -26,3 +26,6 @@ zeroshot experts audit walker-speed --zoo zoo/walker-speed --repair --found walk
 zeroshot experts build walker-speed --chain --anchors speed=-3.25 speed=-3 speed=4.75 \
     --only speed=-3.25 speed=-3 speed=4.75 --anchor-zoo zoo/leaning-start --warm-steps 500000 --out zoo/leaning
 # these three replace
+# a last round of few steps, from the list of the audit in docs/results/audits at commit 44136ef
+zeroshot experts audit walker-speed --zoo zoo/walker-speed --repair --found walker-speed.json --threshold 0.015 \
+    --episodes 1 --seed 96 --rounds 1 --warm-steps 40000  # stopped before its last audit
