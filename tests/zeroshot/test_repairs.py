@@ -84,7 +84,7 @@ def test_a_repair_begins_with_what_an_audit_found(
     )
     found.write_text(json.dumps(record))
     trained = train_nothing(mine, monkeypatch)
-    assert repaired_from(found, mine, "--donors", str(zoo)) == 0
+    assert repaired_from(found, mine, "--donors", str(zoo), "--decide", "0") == 0
     assert [context["speed"] for context in trained] == [record["rows"][1]["context"]["speed"]]
     said = capsys.readouterr().out
     assert "1 of 2 are beaten" in said
