@@ -35,3 +35,7 @@ zeroshot experts audit walker-speed-torso-reach --zoo zoo/walker-speed-torso-rea
 zeroshot experts audit walker-speed-torso-reach --zoo zoo/walker-speed-torso-reach --repair \
     --found walker-speed-torso-reach.json --threshold 0.012 --episodes 1 --seed 65 --rounds 1 \
     --warm-steps 150000  # stopped before its last audit
+# a round of few steps, from the list of an audit: --seed 104 --episodes 1 --out found (4 of 72 beaten)
+zeroshot experts audit walker-speed-torso-reach --zoo zoo/walker-speed-torso-reach --repair \
+    --found found/walker-speed-torso-reach.json --threshold 0.012 --episodes 1 --seed 97 --rounds 1 \
+    --warm-steps 40000  # stopped before its last audit
