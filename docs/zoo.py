@@ -49,7 +49,7 @@ def overview_row(suite: Suite, experts: Experts, audit: Audit | None) -> str:
         tracked = errors is not None and reachable is not None and reachable.any()
         cells += [
             f"{int(audit.beaten.sum())}",
-            f"{audit.context_relevance:.2f}",
+            f"{audit.context_relevance:z.2f}",
             f"{errors[reachable].mean():.3f}" if tracked else "",
         ]
     return f"| {' | '.join(cells)} |"

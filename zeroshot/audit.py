@@ -264,7 +264,7 @@ def summary_lines(audit: Audit, suite: Suite) -> list[str]:
 
 
 def _share(value: float) -> str:
-    return f"{round(value, 2) + 0.0:.2f}"  # + 0.0: not "-0.00"
+    return f"{value:z.2f}"
 
 
 def _short(name: str, suite: Suite) -> str:

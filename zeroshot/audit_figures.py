@@ -43,7 +43,7 @@ def audit_figure(audit: Audit, suite: Suite) -> Figure:
     some = "" if len(audit) == len(suite.contexts) else f", {len(audit)} of {len(suite.contexts)}"
     figure.suptitle(
         f"{suite.name}{some}: experts' mean return {audit.own.mean():.1f}, context relevance "
-        f"{audit.context_relevance:.2f}",
+        f"{audit.context_relevance:z.2f}",
         fontsize=12,
     )
     return figure
