@@ -214,14 +214,7 @@ def audit(
     """
     if not threshold >= 0.0:
         raise ValueError(f"`threshold` must be at least 0, got {threshold}")
-    for name, value, least in (
-        ("finding_episodes", finding_episodes, 1),
-        ("confirming_episodes", confirming_episodes, 2),
-    ):
-        if value < least:
-            raise ValueError(f"`{name}` must be at least {least}, got {value}")
-    if deciding_episodes < 2 and deciding_episodes != 0:
-        raise ValueError(f"`deciding_episodes` must be 0 or at least 2, got {deciding_episodes}")
+    check_episodes(finding_episodes, confirming_episodes, deciding_episodes)
     own = load_experts(directory)
     zoos = [(directory, own), *((path, load_experts(path)) for path in donors)]
     policies = _stacked(zoos)
@@ -258,7 +251,7 @@ def audit(
     gains = confirmed[:, 1:].mean(axis=2) - confirmed[:, :1].mean(axis=2)
     best = 1 + gains.argmax(axis=1)
     rivals = rows[everyone, best]
-    verdict = _verdict(confirmed[:, 0], confirmed[everyone, best])
+    verdict = paired_regret(confirmed[:, 0], confirmed[everyone, best])
     own_return, regret, error = verdict
     doubtful = _relative(regret - DOUBT * error, own_return) <= threshold
     decided = (_relative(regret, own_return) > threshold) & doubtful & (deciding_episodes > 0)
@@ -274,7 +267,7 @@ def audit(
             n_threads=n_threads,
             cache=cache,
         ).reshape(2, len(accused), -1)
-        verdict[:, accused] = _verdict(*again)
+        verdict[:, accused] = paired_regret(*again)
     if cache is not None:
         cache.clear()
     origins = [manifest_path(path, context) for path, zoo in zoos for context in zoo.contexts]
@@ -298,8 +291,29 @@ def audit(
     )
 
 
-def _verdict(own: Array, rival: Array) -> Array:
-    """Own mean, regret and its standard error, (3, n), from returns (n, n_episodes) of both."""
+def check_episodes(
+    finding: int,
+    confirming: int,
+    deciding: int,
+    names: Sequence[str] = ("finding_episodes", "confirming_episodes", "deciding_episodes"),
+) -> None:
+    """Checks an audit's numbers of episodes, called by `names` in the message.
+
+    Raises:
+        ValueError: if there are too few.
+    """
+    for name, value, least in zip(names[:2], (finding, confirming), (1, 2), strict=True):
+        if value < least:
+            raise ValueError(f"`{name}` must be at least {least}, got {value}")
+    if deciding < 2 and deciding != 0:
+        raise ValueError(f"`{names[2]}` must be 0 or at least 2, got {deciding}")
+
+
+def paired_regret(own: Array, rival: Array) -> Array:
+    """Own mean, regret and its standard error, (3, n), from returns (n, n_episodes) of both.
+
+    Episodes of one column began in the same state.
+    """
     differences = rival - own
     error = differences.std(axis=1, ddof=1) / np.sqrt(own.shape[1])
     return np.stack([own.mean(axis=1), differences.mean(axis=1), error])

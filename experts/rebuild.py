@@ -20,6 +20,7 @@ from experts.audit import (
     THRESHOLD,
     Audit,
     audit,
+    paired_regret,
 )
 from experts.engines import Engine
 from experts.episode_cache import EpisodeCache
@@ -316,10 +317,9 @@ def _in_doubt(returns: Array, threshold: float) -> bool:
 
     By more than the threshold, within two standard errors.
     """
-    best = returns[returns.mean(axis=1).argmax()]
-    gains = returns - best
-    errors = gains.std(axis=1, ddof=1) / np.sqrt(returns.shape[1])
-    return bool((gains.mean(axis=1) + DOUBT * errors > threshold * abs(best.mean())).any())
+    best = np.broadcast_to(returns[returns.mean(axis=1).argmax()], returns.shape)
+    own, gains, errors = paired_regret(best, returns)
+    return bool((gains + DOUBT * errors > threshold * np.abs(own)).any())
 
 
 def _copied(donor: Expert, successor: Expert) -> Expert:

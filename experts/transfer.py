@@ -181,34 +181,37 @@ def _played(
     clock: _Clock,
 ) -> Played:
     """What m policies do, each in its part of the contexts, played or from the cache."""
-    key = ""
-    if cache is not None:
-        facts = {
-            "env_id": experts.family.env_id,
-            "contexts": [dict(context) for context in contexts],
-            "reward": experts.reward,
-            "starts": list(starts),
-            "n_episodes": n_episodes,
-            "n_steps": n_steps,
-        }
-        key = key_of(policies, facts)
-        found = cache.find(key)
-        if found is not None:
-            clock.skip()
-            return found
-    played = play(
-        _EachEverywhere(policies, clock),
-        experts.family,
-        contexts,
-        reward=experts.reward,
-        n_episodes=n_episodes,
-        seed=0,
-        starts=starts,
-        n_steps=n_steps,
-        n_threads=n_threads,
-    )
-    if cache is not None:
+
+    def now() -> Played:
+        return play(
+            _EachEverywhere(policies, clock),
+            experts.family,
+            contexts,
+            reward=experts.reward,
+            n_episodes=n_episodes,
+            seed=0,
+            starts=starts,
+            n_steps=n_steps,
+            n_threads=n_threads,
+        )
+
+    if cache is None:
+        return now()
+    facts = {
+        "env_id": experts.family.env_id,
+        "contexts": [dict(context) for context in contexts],
+        "reward": experts.reward,
+        "starts": list(starts),
+        "n_episodes": n_episodes,
+        "n_steps": n_steps,
+    }
+    key = key_of(policies, facts)
+    played = cache.find(key)
+    if played is None:
+        played = now()
         cache.keep(key, played)
+    else:
+        clock.skip()
     return played
 
 

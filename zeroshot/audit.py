@@ -16,7 +16,7 @@ from tyro.conf import Positional, arg
 
 from experts import BuildProgress, Experts, Repair, load_experts, recipe_for, repair_rounds
 from experts import zoo_path as shipped
-from experts.audit import Audit
+from experts.audit import Audit, check_episodes
 from experts.engines import Engine, engine_named
 from experts.rebuild import Repaired, RepairSettings
 from experts.store import expert_name
@@ -100,11 +100,8 @@ class AuditExperts:
             raise ValueError("`repair` changes experts in place: name their folder with --zoo")
         if self.found is not None and not self.repair:
             raise ValueError("`found` begins a repair: use it with --repair")
-        for name, value, least in (("episodes", self.episodes, 1), ("confirm", self.confirm, 2)):
-            if value < least:
-                raise ValueError(f"`{name}` must be at least {least}, got {value}")
-        if self.decide < 0 or self.decide == 1:
-            raise ValueError(f"`decide` must be 0 or at least 2, got {self.decide}")
+        counts = self.episodes, self.confirm, self.decide
+        check_episodes(*counts, names=("episodes", "confirm", "decide"))
         directory = self.zoo or shipped(suite.zoo)
         names = [path.resolve().name for path in (directory, *self.donors)]
         if len(set(names)) != len(names):
