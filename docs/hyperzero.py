@@ -1,9 +1,9 @@
 """Writes what docs/hyperzero.md says about results: `python docs/hyperzero.py [FOLDER]`.
 
 With the folder of `zeroshot reproduce hyperzero`, its small files are copied to
-docs/results/hyperzero first. `python docs/released_finger.py` measures what the page says of the
-finger. Everything between the page's two markers is from docs/results; what no file there has is
-called not measured.
+docs/results/hyperzero first, and all its episodes are packed into docs/results/hyperzero/rows.
+`python docs/released_finger.py` measures what the page says of the finger. Everything between the
+page's two markers is from docs/results; what no file there has is called not measured.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from typing import Any
 import numpy as np
 
 from zeroshot.published import PUBLISHED_ZERO_SHOT
+from zeroshot.reproduce.packed import pack
 from zeroshot.reproduce.records import RESULTS as SMALL_FILES
 from zeroshot.reproduce.records import read_results
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path("docs/results")
 COPIES = RESULTS / "hyperzero"
+ROWS = COPIES / "rows"
 PAGE = Path("docs/hyperzero.md")
 BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
 
@@ -333,5 +335,6 @@ def _difference(effect: Effect, record: Record) -> tuple[float, float | None, fl
 
 if __name__ == "__main__":
     for argument in sys.argv[1:]:
+        print(f"{len(pack(Path(argument), ROOT / ROWS))} runs packed")
         print(f"{copy_results(Path(argument))} files copied")
     print(write())

@@ -134,7 +134,7 @@ def section(title: str, records: Sequence[Record]) -> str:
         cells.append(f"[{Path(record['file']).stem}](results/{record['file']})")
         lines.append(f"| {' | '.join(cells)} |")
     made = [
-        f"{Path(file).stem}: commit {str(record['commit'])[:12]}, {record['date'][:10]}, "
+        f"{Path(file).stem}: {_commits(record)}, {record['date'][:10]}, "
         f"{record['machine']['cores']} cores, MuJoCo {record['versions']['mujoco']}."
         for file, record in sorted(files.items())
     ]
@@ -158,6 +158,12 @@ def write(root: Path = ROOT) -> Path:
     path = root / PAGE
     path.write_text(page(read_results(root / RESULTS)))
     return path
+
+
+def _commits(record: Record) -> str:
+    """The commits that made a record's rows; the run's own in files from before those were kept."""
+    found = [str(one)[:12] for one in record.get("commits", [record["commit"]])]
+    return f"commit{'s' if len(found) > 1 else ''} {', '.join(found)}"
 
 
 def _score(row: dict[str, Any]) -> float:

@@ -34,6 +34,8 @@ class Reproduce(EngineOptions):
         seeds: Number of splits of every run, instead of the preset's own.
         workers: Processes, each doing one (method, seed) at a time; 0 for one a core, 8 at most,
             or with Ray as many as it has CPUs for.
+        packed: Folder of packed runs, docs/results/hyperzero/rows for instance: those that the
+            folder of everything lacks begin with what is there.
         describe: Print what the preset consists of and where it stands, and start nothing.
     """
 
@@ -44,6 +46,7 @@ class Reproduce(EngineOptions):
     parts: Annotated[tuple[str, ...], arg(metavar="PART ...")] = ()
     seeds: int | None = None
     workers: int = 0
+    packed: Path | None = None
     describe: bool = False
 
     def __call__(self) -> int:
@@ -51,6 +54,7 @@ class Reproduce(EngineOptions):
         from zeroshot.progress import ConsoleReporter
         from zeroshot.reproduce.estimate import print_plan_estimate
         from zeroshot.reproduce.execution import outcomes, perform
+        from zeroshot.reproduce.packed import unpack
         from zeroshot.reproduce.report import headlines_of, print_description, report
         from zeroshot.run import MOST_WORKERS, default_workers
 
@@ -63,6 +67,9 @@ class Reproduce(EngineOptions):
         out = self.out or Path("results") / plan.name
         engine = self.chosen_engine()
         console = Console()
+        if self.packed is not None:
+            unpacked = unpack(self.packed, out)
+            say(console, f"runs unpacked from {self.packed}: {len(unpacked)}")
         if self.describe:
             print_description(plan, preset, outcomes(preset, out), out, console)
             return 0

@@ -45,13 +45,15 @@ def write_record(work: PlannedRun, out: Path) -> dict[str, Any]:
     """Writes the small file of a finished run, and returns what it says.
 
     Beside what its summary says: `part` and `name`; `run_command`, the `zeroshot run` that does
-    the same; the `experts`' checksum; each method's `returns`, a mean a seed; and `vs`, method to
+    the same; the `experts`' checksum; the `commits` that fitted and played, where a run was gone
+    on with more than one; each method's `returns`, a mean a seed; and `vs`, method to
     other row to [difference of the ratios, lower, upper end of its 95 % interval].
     """
     folder = folder_of(work, out)
     summary = json.loads((folder / SUMMARY).read_text())
     settings = json.loads((folder / SETTINGS).read_text())
-    by_method = cells(read_rows(folder / ROWS))
+    rows = read_rows(folder / ROWS)
+    by_method = cells(rows)
     found: dict[str, Any] = {"part": work.part, "name": work.name}
     found |= {name: summary[name] for name in KEPT}
     found["methods"] = {
@@ -67,6 +69,7 @@ def write_record(work: PlannedRun, out: Path) -> dict[str, Any]:
         for name, pairs in summary["vs"].items()
     }
     found["experts"] = settings["experts"]
+    found["commits"] = sorted({row["commit"] for row in rows})
     found["run_command"] = work.command(folder)
     return _write(found, record_path(work, out))
 

@@ -1,0 +1,103 @@
+"""Runs of a reproduction as one small file each: to publish every episode, and to go on from."""
+
+from __future__ import annotations
+
+import json
+import lzma
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experts.store import write_atomically
+from zeroshot.reproduce.execution import RUNS
+from zeroshot.results import ROWS, SETTINGS, read_rows
+from zeroshot.run import TRANSFER
+
+SUFFIX = ".jsonl.xz"
+
+
+def pack(out: Path, folder: Path) -> list[Path]:
+    """Writes a file a run, `PART/RUN.jsonl.xz`; returns their paths.
+
+    The first line has the run's settings and its transfer matrix, the others are its rows, one an
+    episode. Unfinished runs are packed, too.
+
+    Args:
+        out: folder of a reproduction.
+        folder: where the files go.
+
+    Raises:
+        FileNotFoundError: if there is no run in `out`.
+        ValueError: naming the file, if a run's results are damaged.
+    """
+    found = []
+    for settings in sorted((out / RUNS).glob(f"*/*/{SETTINGS}")):
+        run = settings.parent
+        first: dict[str, Any] = {"settings": json.loads(settings.read_text())}
+        if (run / TRANSFER).exists():
+            first["transfer"] = np.load(run / TRANSFER).tolist()
+        lines = [first, *read_rows(run / ROWS)]
+        text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
+        file = folder / run.parent.name / f"{run.name}{SUFFIX}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, lzma.compress(text.encode(), preset=9))
+        found.append(file)
+    if not found:
+        raise FileNotFoundError(f"no runs in {out / RUNS}")
+    return found
+
+
+def unpack(folder: Path, out: Path) -> list[str]:
+    """Makes the runs that `pack` wrote, where they are not there yet; returns their names.
+
+    Args:
+        folder: of the files.
+        out: folder of a reproduction, which then goes on from them.
+
+    Raises:
+        FileNotFoundError: if the folder has no packed run.
+        ValueError: naming the file, if it is damaged; nothing is made then.
+    """
+    files = sorted(folder.glob(f"*/*{SUFFIX}"))
+    if not files:
+        raise FileNotFoundError(f"no packed runs, PART/RUN{SUFFIX}, in {folder}")
+    absent = {file: run for file in files if not ((run := _run_of(file, out)) / SETTINGS).exists()}
+    contents = {file: _read(file) for file in absent}
+    for file, run in absent.items():
+        first, *rows = contents[file]
+        run.mkdir(parents=True, exist_ok=True)
+        if "transfer" in first:
+            buffer = BytesIO()
+            np.save(buffer, np.asarray(first["transfer"], dtype=np.float64))
+            write_atomically(run / TRANSFER, buffer.getvalue())
+        write_atomically(run / ROWS, b"".join(_line(row) for row in rows))
+        write_atomically(run / SETTINGS, _line(first["settings"]))  # last: it makes the run
+    return [run.relative_to(out / RUNS).as_posix() for run in absent.values()]
+
+
+def _run_of(file: Path, out: Path) -> Path:
+    return out / RUNS / file.parent.name / file.name.removesuffix(SUFFIX)
+
+
+def _line(value: Any) -> bytes:
+    return (json.dumps(value) + "\n").encode()
+
+
+def _read(file: Path) -> list[dict[str, Any]]:
+    try:
+        lines = [json.loads(line) for line in _lines(file)]
+    except (lzma.LZMAError, EOFError, ValueError) as error:
+        raise ValueError(f"{file}: not a packed run ({error})") from error
+    if not lines or not all(isinstance(line, dict) for line in lines):
+        raise ValueError(f"{file}: not a packed run (its lines must be JSON objects)")
+    if "settings" not in lines[0]:
+        raise ValueError(f"{file}: not a packed run (its first line has no settings)")
+    return lines
+
+
+def _lines(file: Path) -> Iterator[str]:
+    with lzma.open(file, "rt", encoding="utf-8") as stream:
+        yield from stream
