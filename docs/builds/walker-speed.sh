@@ -29,3 +29,6 @@ zeroshot experts build walker-speed --chain --anchors speed=-3.25 speed=-3 speed
 # a last round of few steps, from the list of the audit in docs/results/audits at commit 44136ef
 zeroshot experts audit walker-speed --zoo zoo/walker-speed --repair --found walker-speed.json --threshold 0.015 \
     --episodes 1 --seed 96 --rounds 1 --warm-steps 40000  # stopped before its last audit
+# another one: an audit with --seed 106 found 1 of 40 beaten; all above 0.9 % of its list
+zeroshot experts audit walker-speed --zoo zoo/walker-speed --repair --found found/walker-speed.json \
+    --threshold 0.009 --episodes 1 --seed 107 --rounds 1 --warm-steps 40000  # stopped before its last audit
