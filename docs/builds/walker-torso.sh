@@ -16,3 +16,6 @@ zeroshot experts audit walker-torso --zoo zoo/walker-torso --repair --found walk
 # a last round of few steps, from the list of an audit: --seed 104 --episodes 1 --out found
 zeroshot experts audit walker-torso --zoo zoo/walker-torso --repair --found found/walker-torso.json \
     --threshold 0.012 --episodes 1 --seed 91 --rounds 1 --warm-steps 40000  # stopped before its last audit
+# another one: an audit with --decide 400 --seed 106 found 5 of 41 beaten; all above 0.9 % of its list
+zeroshot experts audit walker-torso --zoo zoo/walker-torso --repair --found found/walker-torso.json \
+    --threshold 0.009 --episodes 1 --decide 150 --seed 108 --rounds 1 --warm-steps 40000  # stopped before its last audit
