@@ -25,3 +25,6 @@ zeroshot experts audit walker-speed-reach --zoo zoo/walker-speed-reach --repair 
 # another one: an audit with --seed 106 found 1 of 40 beaten; all above 0.9 % of its list
 zeroshot experts audit walker-speed-reach --zoo zoo/walker-speed-reach --repair --found found/walker-speed-reach.json \
     --threshold 0.009 --episodes 1 --seed 106 --rounds 1 --warm-steps 40000  # stopped before its last audit
+# and another: an audit with --seed 107 found 2 of 40 beaten
+zeroshot experts audit walker-speed-reach --zoo zoo/walker-speed-reach --repair --found found/walker-speed-reach.json \
+    --threshold 0.009 --episodes 1 --decide 150 --seed 110 --rounds 1 --warm-steps 40000  # stopped before its last audit
