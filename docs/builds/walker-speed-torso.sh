@@ -20,3 +20,6 @@ zeroshot experts audit walker-speed-torso --zoo zoo/walker-speed-torso --repair 
 zeroshot experts audit walker-speed-torso --zoo zoo/walker-speed-torso --repair --found found/walker-speed-torso.json \
     --threshold 0.012 --episodes 1 --seed 94 --rounds 1 --warm-steps 40000  # stopped before its last audit
 # at -3 m/s with a torso of 0.3 m the older expert stays: it returns 1.7 % less, and walks at 2.8 m/s instead of 1.9
+# another one: an audit with --seed 106 found 3 of 72 beaten
+zeroshot experts audit walker-speed-torso --zoo zoo/walker-speed-torso --repair --found found/walker-speed-torso.json \
+    --episodes 1 --decide 150 --seed 112 --rounds 1 --warm-steps 40000  # stopped before its last audit
