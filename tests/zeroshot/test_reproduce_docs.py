@@ -107,6 +107,17 @@ def test_the_committed_leaderboard_has_every_file_of_results(leaderboard: Module
         assert f"{one['suite']} v{one['suite_version']}, {one['split_rule']}" in text
 
 
+def test_a_run_gone_on_with_names_all_commits_that_made_it(
+    leaderboard: ModuleType, tmp_path: Path
+) -> None:
+    commits = ["1111111111112222", "3333333333334444"]
+    save(record("cheetah-speed", {"expert": 1.0}, commits=commits), tmp_path, "two.json")
+    save(record("finger-speed", {"expert": 1.0}), tmp_path, "older.json")
+    text = leaderboard.write(tmp_path).read_text()
+    assert "two: commits 111111111111, 333333333333, 2026-01-02" in text
+    assert "older: commit 0123456789ab, 2026-01-02" in text
+
+
 def test_files_of_the_same_suite_split_and_experts_are_one_section(
     leaderboard: ModuleType, tmp_path: Path
 ) -> None:
