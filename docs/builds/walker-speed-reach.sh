@@ -28,3 +28,6 @@ zeroshot experts audit walker-speed-reach --zoo zoo/walker-speed-reach --repair 
 # and another: an audit with --seed 107 found 2 of 40 beaten
 zeroshot experts audit walker-speed-reach --zoo zoo/walker-speed-reach --repair --found found/walker-speed-reach.json \
     --threshold 0.009 --episodes 1 --decide 150 --seed 110 --rounds 1 --warm-steps 40000  # stopped before its last audit
+# and another: an audit with --decide 400 --seed 108 found 3 of 40 beaten
+zeroshot experts audit walker-speed-reach --zoo zoo/walker-speed-reach --repair --found found/walker-speed-reach.json \
+    --threshold 0.009 --episodes 1 --decide 150 --seed 113 --rounds 1 --warm-steps 40000  # stopped before its last audit
