@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -45,9 +45,9 @@ class ResultsFolder:
 
     def append(self, rows: Sequence[Row]) -> None:
         """Appends the rows of one unit; returns when they are on the disk."""
-        payload = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+        payload = lines_of(rows)
         with (self.path / ROWS).open("ab") as file:
-            file.write(payload.encode())
+            file.write(payload)
             file.flush()
             os.fsync(file.fileno())
 
@@ -61,8 +61,7 @@ class ResultsFolder:
         counts = Counter(unit_of(row) for row in rows)
         needed = {unit_of(row): row.get("unit_rows", rows_per_unit) for row in rows}
         whole = {unit for unit, count in counts.items() if count == needed[unit]}
-        kept = [row for row in rows if unit_of(row) in whole]
-        payload = "".join(json.dumps(row) + "\n" for row in kept).encode()
+        payload = lines_of([row for row in rows if unit_of(row) in whole])
         file = self.path / ROWS
         if file.exists() and file.read_bytes() != payload:
             write_atomically(file, payload)
@@ -112,6 +111,15 @@ def open_results(
         _check_settings(path, settings)
         folder.write_json(SETTINGS, settings)
         yield folder
+
+
+def lines_of(rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """Rows as a results file has them, a line of JSON each.
+
+    Raises:
+        ValueError: for a number that is not finite.
+    """
+    return "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows).encode()
 
 
 def read_rows(path: Path) -> list[Row]:

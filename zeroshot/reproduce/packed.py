@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import lzma
-from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import numpy as np
 
 from experts.store import write_atomically
 from zeroshot.reproduce.execution import RUNS
-from zeroshot.results import ROWS, SETTINGS, read_rows
+from zeroshot.results import ROWS, SETTINGS, ResultsFolder, lines_of, read_rows
 from zeroshot.run import TRANSFER
 
 SUFFIX = ".jsonl.xz"
@@ -39,11 +37,10 @@ def pack(out: Path, folder: Path) -> list[Path]:
         first: dict[str, Any] = {"settings": json.loads(settings.read_text())}
         if (run / TRANSFER).exists():
             first["transfer"] = np.load(run / TRANSFER).tolist()
-        lines = [first, *read_rows(run / ROWS)]
-        text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
+        lines = lines_of([first, *read_rows(run / ROWS)])
         file = folder / run.parent.name / f"{run.name}{SUFFIX}"
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, lzma.compress(text.encode(), preset=9))
+        write_atomically(file, lzma.compress(lines, preset=9))
         found.append(file)
     if not found:
         raise FileNotFoundError(f"no runs in {out / RUNS}")
@@ -69,12 +66,11 @@ def unpack(folder: Path, out: Path) -> list[str]:
     for file, run in absent.items():
         first, *rows = contents[file]
         run.mkdir(parents=True, exist_ok=True)
+        made = ResultsFolder(run)
         if "transfer" in first:
-            buffer = BytesIO()
-            np.save(buffer, np.asarray(first["transfer"], dtype=np.float64))
-            write_atomically(run / TRANSFER, buffer.getvalue())
-        write_atomically(run / ROWS, b"".join(_line(row) for row in rows))
-        write_atomically(run / SETTINGS, _line(first["settings"]))  # last: it makes the run
+            made.write_array(TRANSFER, np.asarray(first["transfer"], dtype=np.float64))
+        write_atomically(run / ROWS, lines_of(rows))
+        made.write_json(SETTINGS, first["settings"])  # last: it makes the run
     return [run.relative_to(out / RUNS).as_posix() for run in absent.values()]
 
 
@@ -82,13 +78,10 @@ def _run_of(file: Path, out: Path) -> Path:
     return out / RUNS / file.parent.name / file.name.removesuffix(SUFFIX)
 
 
-def _line(value: Any) -> bytes:
-    return (json.dumps(value) + "\n").encode()
-
-
 def _read(file: Path) -> list[dict[str, Any]]:
     try:
-        lines = [json.loads(line) for line in _lines(file)]
+        with lzma.open(file, "rt", encoding="utf-8") as stream:
+            lines = [json.loads(line) for line in stream]
     except (lzma.LZMAError, EOFError, ValueError) as error:
         raise ValueError(f"{file}: not a packed run ({error})") from error
     if not lines or not all(isinstance(line, dict) for line in lines):
@@ -96,8 +89,3 @@ def _read(file: Path) -> list[dict[str, Any]]:
     if "settings" not in lines[0]:
         raise ValueError(f"{file}: not a packed run (its first line has no settings)")
     return lines
-
-
-def _lines(file: Path) -> Iterator[str]:
-    with lzma.open(file, "rt", encoding="utf-8") as stream:
-        yield from stream
