@@ -75,6 +75,9 @@ class RepairSettings:
             expert, successor and donor where 20 leave it in doubt which is the best.
         seed: of the comparison and of the training.
         n_steps: longest episode of the comparison, the family's own by default.
+        adopt: keep the rival's own policy where it is better, never one trained on from it, which
+            would be a new rival of all others: rounds of this kind end. The training is then for
+            the critic, which has to learn its new context.
 
     Raises:
         ValueError: for a threshold below 0.
@@ -88,6 +91,7 @@ class RepairSettings:
     deciding_episodes: int = DECIDING_EPISODES
     seed: int = 0
     n_steps: int | None = None
+    adopt: bool = False
 
     def __post_init__(self) -> None:
         if not self.threshold >= 0.0:
@@ -126,7 +130,8 @@ class Repaired:
         after: the mean return, from the same starts, of what is kept; `before` if that is the old
             expert.
         kept: the old expert; its warm-started successor; or, where both still lose to the donor by
-            more than the threshold, a copy of the donor's policy.
+            more than the threshold, a copy of the donor's policy. Without successors, when experts
+            are adopted, a copy of the donor's that is better at all.
         donor: manifest of the expert that the successor was warm-started from.
     """
 
@@ -209,7 +214,7 @@ def rebuild(
     engine: Engine | None,
     on_progress: Callable[[BuildProgress], None] | None,
 ) -> list[Repaired]:
-    """Trains the successors of a round and keeps the best of old expert, successor and donor.
+    """Trains the successors of a round and keeps the best of the candidates.
 
     All are compared before any is replaced, since a donor may itself be among the beaten; and what
     is decided is on disk by then, so that a kill in between changes nothing.
@@ -278,30 +283,32 @@ def _choose(job: Job, directory: Path, settings: RepairSettings) -> tuple[Expert
     old = load_expert(manifest_path(directory, job.context))
     successor = load_expert(manifest_path(directory / CANDIDATES, job.context))
     donor = load_expert(job.warm_from)
-    candidates = MLPPolicies.stack([old.policy, successor.policy, donor.policy])
+    candidates = [old, donor] if settings.adopt else [old, successor, donor]
+    policies = MLPPolicies.stack([candidate.policy for candidate in candidates])
 
     def played(n_episodes: int, seed: int) -> Array:
         return play(
-            candidates,
+            policies,
             old.family,
-            [job.context] * 3,
+            [job.context] * len(candidates),
             reward=old.record["reward"],
             n_episodes=n_episodes,
             seed=0,
-            starts=episode_seeds(seed, 1, n_episodes) * 3,
+            starts=episode_seeds(seed, 1, n_episodes) * len(candidates),
             n_steps=settings.n_steps,
         ).returns
 
     returns = played(FINAL_EPISODES, FINAL_SEED + job.seed)
     if settings.deciding_episodes and _in_doubt(returns, settings.threshold):
         returns = played(settings.deciding_episodes, DECIDING_SEED + job.seed)
-    before, trained, lent = returns.mean(axis=1).tolist()
-    better = max(before, trained)
+    before, *trained, lent = returns.mean(axis=1).tolist()
+    better = max([before, *trained])
+    margin = 0.0 if settings.adopt else settings.threshold * abs(better)
     expert, kept, after = old, "old", before
-    if lent > better + settings.threshold * abs(better):
+    if lent > better + margin:
         expert, kept, after = _copied(donor, successor), "donor", lent
-    elif trained > before:
-        expert, kept, after = successor, "successor", trained
+    elif better > before:
+        expert, kept, after = successor, "successor", better
     said = Repaired(
         context=job.context,
         before=before,

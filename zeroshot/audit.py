@@ -61,6 +61,8 @@ class AuditExperts:
         rounds: With --repair: at most so many rounds.
         recipe: With --repair: recipe of the retraining, one of PPO.
         warm_steps: With --repair: environment steps of a retraining, instead of the recipe's.
+        adopt: With --repair: take over the rival's own policy where it is better, so that no new
+            rivals arise and the rounds end; only the critic is trained.
         workers: With --repair: experts in training at once, each on one thread; by default 2, or
             with Ray as many as it has CPUs for.
         engine: With --repair: where experts are trained, as for `experts build`.
@@ -82,6 +84,7 @@ class AuditExperts:
     rounds: int = 5
     recipe: str = "ppo-fast"
     warm_steps: int | None = None
+    adopt: bool = False
     workers: int | None = None
     engine: Literal["local", "ray"] = "local"
     address: str | None = None
@@ -100,6 +103,8 @@ class AuditExperts:
             raise ValueError("`repair` changes experts in place: name their folder with --zoo")
         if self.found is not None and not self.repair:
             raise ValueError("`found` begins a repair: use it with --repair")
+        if self.adopt and not self.repair:
+            raise ValueError("`adopt` is a way of repair: use it with --repair")
         counts = self.episodes, self.confirm, self.decide
         check_episodes(*counts, names=("episodes", "confirm", "decide"))
         directory = self.zoo or shipped(suite.zoo)
@@ -122,6 +127,7 @@ class AuditExperts:
             deciding_episodes=self.decide,
             seed=self.seed,
             n_steps=suite.n_steps,
+            adopt=self.adopt,
         )
         console = Console()
         start = time.monotonic()

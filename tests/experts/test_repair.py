@@ -145,6 +145,28 @@ def test_the_donors_policy_is_the_last_resort_and_the_manifest_says_so(
     assert measured > 1.05 * ranked[1].record["evaluation"]["return_mean"]
 
 
+@pytest.mark.parametrize(("own", "kept"), [(0, "donor"), (1, "old")])
+def test_who_adopts_keeps_no_successor(
+    ranked: list[Expert],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    own: int,
+    kept: str,
+) -> None:
+    zoo, donors = zoos(ranked[own], ranked[1 - own], tmp_path)
+    trains(replace(ranked[2], record={**ranked[2].record, "recipe": "tiny"}), monkeypatch)
+    job = Job(context=ranked[own].context, seed=0, warm_from=donors / f"{NAME}.json")
+    # A margin beyond which the donor is not: who adopts asks for none.
+    settings = replace(SETTINGS, threshold=10.0, adopt=True)
+    (said,) = rebuild(
+        zoo, settings, Round(number=0, jobs=(job,)), workers=1, engine=None, on_progress=None
+    )
+    assert said.kept == kept
+    seen = np.random.default_rng(0).normal(size=(1, 20, 17)).astype(np.float32)
+    expert = load_expert(zoo / f"{NAME}.json")
+    np.testing.assert_allclose(expert.policy.act(seen), ranked[1].policy.act(seen), atol=1e-5)
+
+
 def test_renormalising_changes_the_statistics_and_not_the_function() -> None:
     policy, like = untrained({}, seed=0).policy, untrained({}, seed=1).policy
     seen = np.random.default_rng(0).normal(size=(1, 50, 17)).astype(np.float32)

@@ -128,7 +128,8 @@ def test_help_has_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         "found",
     ):
         assert f"--{name}" in said
-    for name in ("rounds", "recipe", "warm-steps", "workers", "engine", "address", "whole"):
+    only_repair = "rounds", "recipe", "warm-steps", "adopt", "workers", "engine", "address"
+    for name in (*only_repair, "whole"):
         assert f"--{name}" in said
 
 
@@ -137,6 +138,7 @@ BAD_USAGE = [
     (["finger-length-reach", "--zoo", "{out}"], "no experts in {out}"),
     (["cheetah-speed", "--repair"], "name their folder with --zoo"),
     (["cheetah-speed", "--found", "x.json"], "`found` begins a repair: use it with --repair"),
+    (["cheetah-speed", "--adopt"], "`adopt` is a way of repair: use it with --repair"),
     (["tiny"], "no zoo 'tiny' is shipped"),
     (["tiny", "--zoo", "{zoo}", "--threshold", "-1"], "`threshold` must be at least 0, got -1"),
     (["tiny", "--zoo", "{zoo}", "--confirm", "1"], "`confirm` must be at least 2, got 1"),
