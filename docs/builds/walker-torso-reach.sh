@@ -12,3 +12,6 @@ zeroshot experts audit walker-torso-reach --zoo zoo/walker-torso-reach --repair 
 # a last round of few steps, from the list of an audit: --seed 104 --episodes 1 --out found
 zeroshot experts audit walker-torso-reach --zoo zoo/walker-torso-reach --repair --found found/walker-torso-reach.json \
     --threshold 0.012 --episodes 1 --seed 95 --rounds 1 --warm-steps 40000  # stopped before its last audit
+# adoptions only: an audit with --decide 400 --seed 109 found 2 of 41 beaten; all above 0.9 % of its list
+zeroshot experts audit walker-torso-reach --zoo zoo/walker-torso-reach --repair --adopt --found found/walker-torso-reach.json \
+    --threshold 0.009 --episodes 1 --decide 200 --seed 120 --rounds 1 --warm-steps 40000  # stopped before its last audit
