@@ -39,3 +39,6 @@ cp zoo/fastest/speed=4.75_* zoo/from-4.75
 zeroshot experts build walker-speed-reach --chain --along speed --anchors speed=4.75 \
     --only speed=4.75 speed=4.5 speed=4.25 speed=4 speed=3.75 speed=3.5 --warm-steps 600000 --seed 20 --out zoo/from-4.75
 # of zoo/fastest: 4.5, 4.75 and 5 m/s; of zoo/from-4.75: 3.5, 3.75, 4 and 4.25; by the means of 60 episodes each
+# adoptions only: an audit with --decide 400 --seed 109 found 1 of 40 beaten; all above 0.9 % of its list
+zeroshot experts audit walker-speed-reach --zoo zoo/walker-speed-reach --repair --adopt --found found/walker-speed-reach.json \
+    --threshold 0.009 --episodes 1 --decide 200 --seed 121 --rounds 1 --warm-steps 40000  # stopped before its last audit
