@@ -23,3 +23,6 @@ zeroshot experts audit walker-speed-torso --zoo zoo/walker-speed-torso --repair 
 # another one: an audit with --seed 106 found 3 of 72 beaten
 zeroshot experts audit walker-speed-torso --zoo zoo/walker-speed-torso --repair --found found/walker-speed-torso.json \
     --episodes 1 --decide 150 --seed 112 --rounds 1 --warm-steps 40000  # stopped before its last audit
+# adoptions only: an audit with --seed 109 found 4 of 72 beaten; all above 1.75 % of its list
+zeroshot experts audit walker-speed-torso --zoo zoo/walker-speed-torso --repair --adopt --found found/walker-speed-torso.json \
+    --threshold 0.0175 --episodes 1 --decide 300 --seed 122 --rounds 1 --warm-steps 40000  # stopped before its last audit

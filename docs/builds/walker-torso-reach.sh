@@ -15,3 +15,6 @@ zeroshot experts audit walker-torso-reach --zoo zoo/walker-torso-reach --repair 
 # adoptions only: an audit with --decide 400 --seed 109 found 2 of 41 beaten; all above 0.9 % of its list
 zeroshot experts audit walker-torso-reach --zoo zoo/walker-torso-reach --repair --adopt --found found/walker-torso-reach.json \
     --threshold 0.009 --episodes 1 --decide 200 --seed 120 --rounds 1 --warm-steps 40000  # stopped before its last audit
+# and again: an audit with --decide 400 --seed 110 found 1 of 41 beaten; all above 0.9 % of its list
+zeroshot experts audit walker-torso-reach --zoo zoo/walker-torso-reach --repair --adopt --found found/walker-torso-reach.json \
+    --threshold 0.009 --episodes 1 --decide 300 --seed 123 --rounds 1 --warm-steps 40000  # stopped before its last audit
