@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experts.policy import MLPPolicies
-from param_envs import Family
+from param_envs import Family, Feature
 
 SAME = 1e-9
 """Encoded contexts closer than this are one."""
@@ -38,6 +38,15 @@ def neighbours_of(
     return ids, shares / shares.sum(axis=1, keepdims=True)
 
 
+def directions(
+    features: Sequence[Feature], contexts: Sequence[Mapping[str, float]]
+) -> NDArray[np.bool_]:
+    """Whether the signed ones of `features` are above 0, (n_contexts, n_signed)."""
+    signed = [feature.name for feature in features if feature.encoding == "signed"]
+    signs = [[context[name] > 0.0 for name in signed] for context in contexts]
+    return np.array(signs, dtype=np.bool_).reshape(len(contexts), len(signed))
+
+
 class Neighbours:
     """Known contexts, to be asked which of them are near another one.
 
@@ -63,7 +72,8 @@ class Neighbours:
         """
         self._family, self._features = family, features
         self._known = family.encode(contexts, features)
-        self._directions = self._directions_of(contexts)
+        self._selected = family.selected(features)
+        self._directions = directions(self._selected, contexts)
         self._n = min(n or 2 ** len(features), len(contexts))
 
     def shares(
@@ -83,7 +93,7 @@ class Neighbours:
         encoded = self._family.encode(validated, self._features)
         ids = np.zeros((len(encoded), self._n), dtype=np.intp)
         shares = np.zeros((len(encoded), self._n))
-        for row, direction in enumerate(self._directions_of(validated)):
+        for row, direction in enumerate(directions(self._selected, validated)):
             allowed = np.flatnonzero((self._directions == direction).all(axis=1))
             if allowed.size == 0:  # none of this direction: any is as good
                 allowed = np.arange(len(self._known))
@@ -92,12 +102,6 @@ class Neighbours:
             ids[row] = allowed[near[0, 0]]
             ids[row, :n], shares[row, :n] = allowed[near[0]], parts[0]
         return ids, shares
-
-    def _directions_of(self, contexts: Sequence[Mapping[str, float]]) -> NDArray[np.bool_]:
-        """Signs (n_contexts, n) of the features that have a direction."""
-        signed = [f.name for f in self._family.selected(self._features) if f.encoding == "signed"]
-        signs = [[context[name] > 0.0 for name in signed] for context in contexts]
-        return np.array(signs, dtype=np.bool_).reshape(len(contexts), len(signed))
 
 
 class ActionMeans:

@@ -9,6 +9,7 @@ contexts: every one of them is played once more by the blend of the others' expe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from experts import Experts, Rollouts, play
 from experts.embedding import context_inputs
 from experts.minibatches import Minibatches, States
 from experts.neighbours import ActionMeans, Neighbours
+from hyper.hull import Hull
 from param_envs import UniformSampler
 
 N_BLENDED = 2048
@@ -105,20 +107,24 @@ class Blends:
 
     A context counts by (distance to the nearest training context)² times the share of its
     neighbours that `trust` finds right; distances are between encoded contexts, whose entries are
-    in [-1, 1]. Where the training contexts fill a part of the range, as joint grids do, most of the
+    in [-1, 1]. With a hull, those beyond it are moved to it, as they are when policies are made;
+    without, where the training contexts fill a part of the range, as joint grids do, most of the
     weight is beyond them.
 
     Attributes:
         weight: mean of that over the range; contexts are drawn in proportion to it.
     """
 
-    def __init__(self, data: Rollouts, experts: Experts, seed: int) -> None:
+    def __init__(
+        self, data: Rollouts, experts: Experts, seed: int, hull: Hull | None = None
+    ) -> None:
         """Draws the contexts uniformly and finds what they count.
 
         Args:
             data: rollouts of the training contexts' experts.
             experts: those.
             seed: of the contexts, and of the starts in which `trust` is found.
+            hull: what contexts are moved to, none if they are not.
 
         Raises:
             ValueError: if a context of `data` has no noise-free episode to compare with.
@@ -130,7 +136,9 @@ class Blends:
             )
         self._experts = experts
         draw, rng = UniformSampler(data.family, data.features), np.random.default_rng(seed)
-        contexts = [draw(rng) for _ in range(N_BLENDED)]
+        contexts: list[Mapping[str, float]] = [draw(rng) for _ in range(N_BLENDED)]
+        if hull is not None:
+            contexts = hull.nearest(contexts)
         ids, shares = Neighbours(data.family, data.contexts, data.features).shares(contexts)
         trusted = (shares * trust(data, experts, seed)[ids]).sum(axis=1)
         self._inputs = context_inputs(data.family, contexts, data.features, encode=True)

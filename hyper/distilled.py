@@ -11,6 +11,9 @@ the experts of the training contexts can be asked for free mend that:
         towards the mean of what the experts of the nearest training contexts do, as far as such
         means are known to work. It counts where training contexts are few.
 
+A context beyond the convex hull of the training contexts gets the policy of the nearest context in
+it (`hyper.hull`): past the corners of a joint grid, generated policies fall over.
+
 The generator is HyperZero's without the critic. No context outside the training data is ever played
 or has a label of its own: blends are of training contexts' experts, on training contexts' states.
 """
@@ -23,6 +26,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from experts import Experts, MLPPolicies, Rollouts, collect
@@ -32,6 +36,7 @@ from experts.minibatches import Minibatches, States
 from experts.validation import require
 from hyper.blending import Blends
 from hyper.generator import Layers, WeightHeads, apply_layers, leading, trailing
+from hyper.hull import Hull
 
 AGGREGATION_SEED = 7_000_000
 """Added to a fit's seed and the update for the starts of the generated policies' episodes."""
@@ -56,8 +61,13 @@ class HyperDistilConfig:
         rounds: aggregations, evenly spaced over `aggregate_from` to 1 of the updates; 0 for none.
         aggregate_from: share of the updates before the first.
         noise: deviation of the noise in each episode that a generated policy plays in a round.
+        focus: share of a round's states that are drawn in proportion to the squared error of the
+            policy's action there; the rest are drawn alike. A policy that is stuck in one start of
+            fifty is wrong in few of the states, and those decide its return.
         blend_weight: weight of the loss between training contexts, see `Blends`; 0 leaves it out.
         batch_blends: contexts a minibatch for it.
+        extrapolate: whether contexts beyond the convex hull of the training contexts get a policy
+            of their own, instead of that of the nearest context in it, see `Hull`.
     """
 
     embedding_sizes: tuple[int, ...] = (64, 128, 256)
@@ -72,8 +82,10 @@ class HyperDistilConfig:
     rounds: int = 4
     aggregate_from: float = 0.4
     noise: tuple[float, ...] = (0.01, 0.01, 0.1, 0.2)
+    focus: float = 0.5
     blend_weight: float = 0.3
     batch_blends: int = 16
+    extrapolate: bool = False
 
     def __post_init__(self) -> None:
         for name in ("updates", "batch_tasks", "batch_states", "batch_blends"):
@@ -89,6 +101,7 @@ class HyperDistilConfig:
         require("aggregate_from", share, 0 < share < 1, "in (0, 1)")
         fits = self.noise and all(0 < deviation < float("inf") for deviation in self.noise)
         require("noise", self.noise, fits, "finite numbers above 0")
+        require("focus", self.focus, 0 <= self.focus <= 1, "in [0, 1]")
         weight = self.blend_weight
         require("blend_weight", weight, 0 <= weight < float("inf"), "at least 0 and finite")
         schedules = ("one-cycle", "constant")
@@ -168,19 +181,21 @@ class HyperDistil:
         generator = torch.Generator().manual_seed(seed)
         batches = Minibatches(data, normalise_observations=True, normalise_values=False)
         contexts = context_inputs(data.family, data.contexts, data.features, encode=True)
-        blends = Blends(data, experts, seed) if config.blend_weight > 0 else None
+        hull = None if config.extrapolate else Hull(data.family, data.contexts, data.features)
+        blends = Blends(data, experts, seed, hull) if config.blend_weight > 0 else None
         network = Generator(
             contexts.shape[1], data.family.observation_size, data.family.action_size,
             config, generator,
         )  # fmt: skip
-        fitted = FittedHyperDistil(network, config, data, batches)
+        fitted = FittedHyperDistil(network, config, data, batches, hull)
         losses: dict[str, Tensor] = {}
         update = 0
 
         def draw_loss() -> Tensor:
             nonlocal update
             if update in config.rounds_at:
-                batches.add_states(_played(fitted, data, experts, seed + update))
+                played = _played(fitted, data, experts, seed + update)
+                batches.add_states(played, _hard_steps(fitted, played, seed + update))
             update += 1
             tasks = batches.tasks(config.batch_tasks, generator)
             states = batches.states(tasks, config.batch_states, generator)
@@ -220,12 +235,14 @@ class FittedHyperDistil:
         config: HyperDistilConfig,
         data: Rollouts,
         batches: Minibatches,
+        hull: Hull | None,
     ) -> None:
         self.network = network
         self.config = config
         self.losses: dict[str, float] = {}
         self._family, self._features = data.family, data.features
         self._mean, self._scale = batches.observation_mean, batches.observation_scale
+        self._hull = hull
 
     def policies(self, contexts: Sequence[Mapping[str, float]]) -> MLPPolicies:
         """Generates a policy for each of n_contexts contexts, once.
@@ -233,6 +250,8 @@ class FittedHyperDistil:
         Raises:
             ValueError: if there is none, or for an unknown feature or a value out of range.
         """
+        if self._hull is not None:
+            contexts = self._hull.nearest(contexts)
         inputs = context_inputs(self._family, contexts, self._features, encode=True)
         with torch.no_grad():
             layers = self.network(inputs)
@@ -256,3 +275,25 @@ def _played(fitted: FittedHyperDistil, data: Rollouts, experts: Experts, seed: i
         behaviour=fitted.policies(data.contexts),
         n_threads=torch.get_num_threads(),
     )
+
+
+def _hard_steps(fitted: FittedHyperDistil, played: Rollouts, seed: int) -> NDArray[np.intp]:
+    """As many steps (n_contexts, E * T) as there are, drawn with replacement, see `focus`."""
+    n_contexts, n = len(played), played.mask[0].size
+    observations = played.observations.reshape(n_contexts, n, -1)
+    acted = fitted.policies(played.contexts).act(observations)
+    running = played.mask.reshape(n_contexts, n)
+    errors = np.square(acted - played.labels.reshape(acted.shape)).mean(axis=-1) * running
+    focus = fitted.config.focus
+    weights = focus * _shares(errors, running) + (1.0 - focus) * _shares(running, running)
+    rng = np.random.default_rng(seed)
+    return np.stack([rng.choice(n, size=n, p=row) for row in weights])
+
+
+def _shares(
+    weights: NDArray[np.floating] | NDArray[np.bool_], otherwise: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Rows that sum to 1, in proportion to `weights`; to `otherwise` where all of them are 0."""
+    chosen = np.where(weights.any(axis=1, keepdims=True), weights, otherwise).astype(np.float64)
+    shares: NDArray[np.float64] = chosen / chosen.sum(axis=1, keepdims=True)
+    return shares

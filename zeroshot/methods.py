@@ -104,6 +104,13 @@ METHODS: dict[str, MethodRecord] = {
     "hyperdistil-without-rounds": _hyperdistil(
         "the same, taught on the experts' own states alone", rounds=0
     ),
+    "hyperdistil-unfocused": _hyperdistil(
+        "the same, taught on all states of a round alike", focus=0.0
+    ),
+    "hyperdistil-extrapolating": _hyperdistil(
+        "the same, with policies of their own for contexts beyond the training ones",
+        extrapolate=True,
+    ),
     "hyperdistil-one-layer": _hyperdistil(
         "the same, policies of one hidden layer as HyperZero's", policy_sizes=(256,)
     ),

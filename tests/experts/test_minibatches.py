@@ -201,6 +201,17 @@ def test_added_states_are_drawn_with_the_first_on_the_same_scale(data: Rollouts)
     assert all(torch.equal(x, y) for x, y in zip(before, after, strict=True))
 
 
+def test_only_the_named_steps_are_added(data: Rollouts) -> None:
+    batches = Minibatches(data, normalise_observations=True, normalise_values=True)
+    steps = np.array([[7, 7, 3], [0, 1, 2], [5, 5, 5], [9, 8, 9]])
+    batches.add_states(data, steps)
+    n = data.mask[0].size
+    states = batches.states(torch.tensor([2]), 40 * n, generator())
+    raw = states.observations[0].numpy() * batches.observation_scale + batches.observation_mean
+    of_step = np.isclose(raw, data.observations[2].reshape(n, -1)[5], atol=1e-4).all(axis=1)
+    assert of_step.mean() == pytest.approx(4 / (n + 3), rel=0.2), "once before, three times since"
+
+
 def test_added_states_must_be_of_the_same_contexts(data: Rollouts) -> None:
     batches = Minibatches(data, normalise_observations=True, normalise_values=True)
     with pytest.raises(ValueError, match="`data` must be of the same 4 contexts, got 2"):

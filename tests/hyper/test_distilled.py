@@ -8,7 +8,7 @@ import torch
 from experts import Rollouts
 from experts.minibatches import Minibatches, States
 from hyper import FittedHyperDistil, HyperDistil, HyperDistilConfig
-from hyper.distilled import action_loss
+from hyper.distilled import _hard_steps, action_loss
 
 SMALL: dict[str, Any] = {"embedding_sizes": (16, 32), "n_blocks": 1, "policy_sizes": (32, 32)}
 QUICK = HyperDistilConfig(**SMALL, updates=6, batch_states=8, rounds=2, noise=(0.1,))
@@ -61,9 +61,9 @@ def test_what_the_policies_visit_is_added_and_matters(data: Rollouts) -> None:
     plain = HyperDistil(replace(QUICK, rounds=0)).fit(data, seed=0)
     added = Minibatches.add_states
 
-    def spying(self: Minibatches, more: Rollouts) -> None:
+    def spying(self: Minibatches, more: Rollouts, steps: np.ndarray) -> None:
         seen.append(more)
-        added(self, more)
+        added(self, more, steps)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Minibatches, "add_states", spying)
@@ -75,6 +75,37 @@ def test_what_the_policies_visit_is_added_and_matters(data: Rollouts) -> None:
         np.testing.assert_allclose(more.labels[:, 0], asked, atol=1e-6)
         assert np.abs(more.actions - more.labels).mean() > 0.05, "the expert did not act"
     assert not np.array_equal(actions(plain, data), actions(fitted, data))
+
+
+@pytest.mark.parametrize("focus", [0.0, 0.5, 1.0])
+def test_states_are_drawn_by_the_error_there(data: Rollouts, focus: float) -> None:
+    fitted = HyperDistil(replace(QUICK, rounds=0, focus=focus)).fit(data, seed=0)
+    errors = np.square(actions(fitted, data) - data.labels.reshape(len(data), -1, 6)).mean(axis=-1)
+    drawn = _hard_steps(fitted, data, seed=1)
+    assert drawn.shape == errors.shape
+    found = np.take_along_axis(errors, drawn, axis=1).mean(axis=1)
+    mean, hard = errors.mean(axis=1), (errors**2).mean(axis=1) / errors.mean(axis=1)
+    expected = (1 - focus) * mean + focus * hard
+    np.testing.assert_allclose(found, expected, rtol=0.15)
+
+
+def test_a_policy_without_errors_is_asked_everywhere(data: Rollouts) -> None:
+    """And steps after the end of an episode are drawn by neither share."""
+    fitted = HyperDistil(replace(QUICK, rounds=0, focus=1.0)).fit(data, seed=0)
+    mask = data.mask.copy()
+    mask[:, :, 5:] = False
+    perfect = actions(fitted, data).reshape(data.labels.shape)
+    drawn = _hard_steps(fitted, replace(data, labels=perfect, mask=mask), seed=1)
+    assert set(np.unique(drawn % data.mask.shape[2])) == set(range(5))
+
+
+def test_beyond_the_training_contexts_the_nearest_policy_is_meant(data: Rollouts) -> None:
+    fastest = max(context["speed"] for context in data.contexts)
+    asked = [{"speed": fastest}, {"speed": fastest + 3.0}]
+    for extrapolate in (False, True):
+        config = replace(QUICK, rounds=0, extrapolate=extrapolate)
+        weights = HyperDistil(config).fit(data, seed=0).policies(asked).weights[0]
+        assert np.allclose(weights[0], weights[1], atol=1e-6) is not extrapolate
 
 
 def test_gradients_are_scaled_down_to_max_norm(data: Rollouts) -> None:
@@ -112,6 +143,7 @@ def test_the_loss_is_the_mean_squared_error_behind_tanh() -> None:
         ({"noise": (0.0,)}, "`noise` must be finite numbers above 0"),
         ({"noise": (0.1, float("nan"))}, "`noise` must be finite numbers above 0"),
         ({"aggregate_from": 1.0}, r"`aggregate_from` must be in \(0, 1\)"),
+        ({"focus": 1.1}, r"`focus` must be in \[0, 1\], got 1.1"),
         ({"rounds": -1}, "`rounds` must be at least 0, got -1"),
         ({"blend_weight": -0.1}, "`blend_weight` must be at least 0"),
     ],

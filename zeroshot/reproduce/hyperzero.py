@@ -45,6 +45,8 @@ DISTILLED = (
     "hyperdistil",
     "hyperdistil-without-rounds",
     "hyperdistil-without-blends",
+    "hyperdistil-unfocused",
+    "hyperdistil-extrapolating",
     "hyperdistil-one-layer",
 )
 RELEASED_META = (
@@ -130,7 +132,10 @@ def _held_out(
 
 def _controls(seeds: int) -> tuple[PlannedRun, ...]:
     return (
-        PlannedRun(part="distilled", suite="finger-speed-length", methods=DISTILLED, seeds=seeds),
+        *(
+            PlannedRun(part="distilled", suite=suite, methods=DISTILLED, seeds=seeds)
+            for suite in ("finger-speed-length", "cheetah-speed-torso")
+        ),
         PlannedRun(
             part="distilled",
             suite="cheetah-speed-reach",
