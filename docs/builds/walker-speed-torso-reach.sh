@@ -45,3 +45,7 @@ zeroshot experts audit walker-speed-torso-reach --zoo zoo/walker-speed-torso-rea
 # adoptions only: an audit with --decide 400 --seed 110 found 3 of 72 beaten; all above 0.9 % of its list
 zeroshot experts audit walker-speed-torso-reach --zoo zoo/walker-speed-torso-reach --repair --adopt --found found/walker-speed-torso-reach.json \
     --threshold 0.009 --episodes 1 --decide 300 --seed 142 --rounds 1 --warm-steps 40000  # stopped before its last audit
+# adoptions only: an audit with --decide 400 --seed 112 found 3 of 72 beaten; its list with the rivals that the mean
+# of the matrices of that audit and of those with seeds 109 and 110 puts more than 2 % above the own expert: 24
+zeroshot experts audit walker-speed-torso-reach --zoo zoo/walker-speed-torso-reach --repair --adopt --found found/walker-speed-torso-reach.json \
+    --threshold 0.012 --episodes 1 --decide 200 --seed 143 --rounds 1 --warm-steps 40000  # stopped before its last audit
