@@ -16,3 +16,6 @@ mkdir zoo/finger-fast && mv zoo/finger-speed/speed={-,}{8,9,10,11,12,13,14,15}_*
 zeroshot experts build finger-speed --chain \
     --only speed={-,}{8,9,10,11,12,13,14,15} --anchors speed={-,}{8,9,10,11,12,13,14,15} \
     --anchor-zoo zoo/finger-fast --warm-steps 250000 --out zoo/finger-speed
+# adoption only: the audit in docs/results/audits at commit a4d5c18 found 1 of 30 beaten
+zeroshot experts audit finger-speed --zoo zoo/finger-speed --repair --adopt --found finger-speed.json \
+    --episodes 1 --decide 200 --seed 144 --rounds 1 --warm-steps 40000  # stopped before its last audit
