@@ -11,8 +11,8 @@ the experts of the training contexts can be asked for free mend that:
         towards the mean of what the experts of the nearest training contexts do, as far as such
         means are known to work. It counts where training contexts are few.
 
-A context beyond the convex hull of the training contexts gets the policy of the nearest context in
-it (`hyper.hull`): past the corners of a joint grid, generated policies fall over.
+A body beyond the convex hull of the training contexts gets the policy of the nearest body in it
+(`hyper.hull`): past the corners of a joint grid, generated policies fall over.
 
 The generator is HyperZero's without the critic. No context outside the training data is ever played
 or has a label of its own: blends are of training contexts' experts, on training contexts' states.
@@ -66,8 +66,8 @@ class HyperDistilConfig:
             fifty is wrong in few of the states, and those decide its return.
         blend_weight: weight of the loss between training contexts, see `Blends`; 0 leaves it out.
         batch_blends: contexts a minibatch for it.
-        extrapolate: whether contexts beyond the convex hull of the training contexts get a policy
-            of their own, instead of that of the nearest context in it, see `Hull`.
+        extrapolate: whether bodies beyond the convex hull of the training contexts get a policy of
+            their own, instead of that of the nearest body in it, see `Hull`.
     """
 
     embedding_sizes: tuple[int, ...] = (64, 128, 256)

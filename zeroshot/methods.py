@@ -108,7 +108,7 @@ METHODS: dict[str, MethodRecord] = {
         "the same, taught on all states of a round alike", focus=0.0
     ),
     "hyperdistil-extrapolating": _hyperdistil(
-        "the same, with policies of their own for contexts beyond the training ones",
+        "the same, with policies of their own for bodies beyond the training ones",
         extrapolate=True,
     ),
     "hyperdistil-one-layer": _hyperdistil(

@@ -99,13 +99,17 @@ def test_a_policy_without_errors_is_asked_everywhere(data: Rollouts) -> None:
     assert set(np.unique(drawn % data.mask.shape[2])) == set(range(5))
 
 
-def test_beyond_the_training_contexts_the_nearest_policy_is_meant(data: Rollouts) -> None:
-    fastest = max(context["speed"] for context in data.contexts)
-    asked = [{"speed": fastest}, {"speed": fastest + 3.0}]
+def test_beyond_the_training_contexts_the_nearest_body_is_meant(data: Rollouts) -> None:
+    """Of contexts whose torso varies with the speed, the fastest has the longest."""
+    torsos = {context["speed"]: 0.5 + 0.02 * context["speed"] for context in data.contexts}
+    contexts = [data.family.context(speed=speed, torso=t) for speed, t in torsos.items()]
+    both = replace(data, contexts=tuple(contexts), features=("speed", "torso"))
+    fastest = max(torsos)
+    asked = [{"speed": fastest, "torso": torso} for torso in (torsos[fastest], 0.7)]
     for extrapolate in (False, True):
-        config = replace(QUICK, rounds=0, extrapolate=extrapolate)
-        weights = HyperDistil(config).fit(data, seed=0).policies(asked).weights[0]
-        assert np.allclose(weights[0], weights[1], atol=1e-6) is not extrapolate
+        config = replace(QUICK, rounds=0, blend_weight=0.0, extrapolate=extrapolate)
+        weights = HyperDistil(config).fit(both, seed=0).policies(asked).weights[0]
+        assert np.allclose(weights[0], weights[1], atol=1e-5) is not extrapolate
 
 
 def test_gradients_are_scaled_down_to_max_norm(data: Rollouts) -> None:
