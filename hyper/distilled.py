@@ -62,8 +62,8 @@ class HyperDistilConfig:
         aggregate_from: share of the updates before the first.
         noise: deviation of the noise in each episode that a generated policy plays in a round.
         focus: share of a round's states that are drawn in proportion to the squared error of the
-            policy's action there; the rest are drawn alike. A policy that is stuck in one start of
-            fifty is wrong in few of the states, and those decide its return.
+            policy's action there; the rest are drawn alike, and with 0 all are there once. A policy
+            that is stuck in one start of fifty is wrong in few of the states.
         blend_weight: weight of the loss between training contexts, see `Blends`; 0 leaves it out.
         batch_blends: contexts a minibatch for it.
         extrapolate: whether bodies beyond the convex hull of the training contexts get a policy of
@@ -82,7 +82,7 @@ class HyperDistilConfig:
     rounds: int = 4
     aggregate_from: float = 0.4
     noise: tuple[float, ...] = (0.01, 0.01, 0.1, 0.2)
-    focus: float = 0.5
+    focus: float = 0.0
     blend_weight: float = 0.3
     batch_blends: int = 16
     extrapolate: bool = False
@@ -195,7 +195,8 @@ class HyperDistil:
             nonlocal update
             if update in config.rounds_at:
                 played = _played(fitted, data, experts, seed + update)
-                batches.add_states(played, _hard_steps(fitted, played, seed + update))
+                steps = _hard_steps(fitted, played, seed + update) if config.focus > 0 else None
+                batches.add_states(played, steps)
             update += 1
             tasks = batches.tasks(config.batch_tasks, generator)
             states = batches.states(tasks, config.batch_states, generator)

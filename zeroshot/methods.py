@@ -104,8 +104,8 @@ METHODS: dict[str, MethodRecord] = {
     "hyperdistil-without-rounds": _hyperdistil(
         "the same, taught on the experts' own states alone", rounds=0
     ),
-    "hyperdistil-unfocused": _hyperdistil(
-        "the same, taught on all states of a round alike", focus=0.0
+    "hyperdistil-focused": _hyperdistil(
+        "the same, taught more on the states of a round where the policies err", focus=0.5
     ),
     "hyperdistil-extrapolating": _hyperdistil(
         "the same, with policies of their own for bodies beyond the training ones",

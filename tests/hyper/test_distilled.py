@@ -57,17 +57,24 @@ def test_rounds_are_spread_over_the_rest_of_the_updates() -> None:
 
 
 def test_what_the_policies_visit_is_added_and_matters(data: Rollouts) -> None:
-    seen = []
+    seen, chosen = [], []
     plain = HyperDistil(replace(QUICK, rounds=0)).fit(data, seed=0)
     added = Minibatches.add_states
 
-    def spying(self: Minibatches, more: Rollouts, steps: np.ndarray) -> None:
+    def spying(self: Minibatches, more: Rollouts, steps: np.ndarray | None) -> None:
         seen.append(more)
+        chosen.append(steps)
         added(self, more, steps)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Minibatches, "add_states", spying)
         fitted = HyperDistil(QUICK).fit(data, seed=0)
+        assert chosen == [None, None], "without focus all of it, once"
+        HyperDistil(replace(QUICK, focus=0.5)).fit(data, seed=0)
+        assert [steps.shape for steps in chosen[2:]] == [
+            data.mask[:, :1].reshape(len(data), -1).shape
+        ] * 2
+        del seen[2:]
     assert [more.contexts for more in seen] == [data.contexts] * 2
     for more in seen:
         assert data.experts is not None

@@ -45,7 +45,7 @@ DISTILLED = (
     "hyperdistil",
     "hyperdistil-without-rounds",
     "hyperdistil-without-blends",
-    "hyperdistil-unfocused",
+    "hyperdistil-focused",
     "hyperdistil-extrapolating",
     "hyperdistil-one-layer",
 )
