@@ -31,6 +31,7 @@ class Reproduce(EngineOptions):
         preset: How much: laptop or paper; --describe tells what laptop leaves out.
         suites: Suites to keep, instead of all.
         parts: Parts to keep, instead of all; --describe lists them.
+        methods: Methods to keep, instead of all; the same command without it does the others.
         seeds: Number of splits of every run, instead of the preset's own.
         workers: Processes, each doing one (method, seed) at a time; 0 for one a core, 8 at most,
             or with Ray as many as it has CPUs for.
@@ -44,6 +45,7 @@ class Reproduce(EngineOptions):
     preset: str = "laptop"
     suites: Annotated[tuple[str, ...], arg(metavar="SUITE ...")] = ()
     parts: Annotated[tuple[str, ...], arg(metavar="PART ...")] = ()
+    methods: Annotated[tuple[str, ...], arg(metavar="METHOD ...")] = ()
     seeds: int | None = None
     workers: int = 0
     packed: Path | None = None
@@ -60,7 +62,7 @@ class Reproduce(EngineOptions):
 
         plan = plan_of(self.paper)
         preset = plan.preset(self.preset).chosen(
-            suites=self.suites, parts=self.parts, seeds=self.seeds
+            suites=self.suites, parts=self.parts, methods=self.methods, seeds=self.seeds
         )
         if self.workers < 0:
             raise ValueError(f"`workers` must be at least 0, got {self.workers}")

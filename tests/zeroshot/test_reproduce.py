@@ -124,7 +124,7 @@ def test_the_top_says_where_nothing_has_to_be_learned(plan: Plan, tmp_path: Path
     path.write_text(json.dumps(record))
     (written, _) = report(plan, "laptop", preset, found, tmp_path)
     text = written.read_text()
-    assert "Less of all. Its parts, suites or splits were changed: " in text
+    assert "Less of all. Its parts, suites, methods or splits were changed: " in text
     first = text.index("## Read this first")
     assert text.index("In 1 of 1 finished runs a row that learns nothing") > first
     assert "main/tiny: nearest (better), best-single (as good), against mine." in text

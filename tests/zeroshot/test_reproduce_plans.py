@@ -11,6 +11,7 @@ from zeroshot.frozen import split_of
 from zeroshot.methods import METHODS
 from zeroshot.published import PUBLISHED_ZERO_SHOT
 from zeroshot.reproduce import PLANS
+from zeroshot.reproduce.genhyper import GENHYPER
 from zeroshot.reproduce.hyperzero import HYPERZERO, REACH, TRACK
 from zeroshot.reproduce.page import Page, html, markdown
 from zeroshot.reproduce.plan import PlannedFilm, PlannedFineTuning, PlannedRun, Preset
@@ -137,10 +138,19 @@ def test_a_preset_is_narrowed() -> None:
     assert few.runs[0].seeds == 1 and len(few.films) == 2
     assert preset.chosen(parts=["main"]).films == ()
     assert preset.chosen() == preset
+    distilled = preset.chosen(methods=["hyperdistil"])
+    assert {run.methods for run in distilled.runs} == {("hyperdistil",)}
+    runs = [run.name for run in preset.runs if "hyperdistil" in run.methods]
+    assert [run.name for run in distilled.runs] == runs and len(runs) < len(preset.runs)
+    assert distilled.films == tuple(film for film in preset.films if film.method == "hyperdistil")
+    tuned = GENHYPER.presets["laptop"].chosen(methods=["scratch"])
+    assert not tuned.runs and {one.starts for one in tuned.fine_tunings} == {("scratch",)}
     with pytest.raises(ValueError, match=r"`suites` must be among .*, got \['nope'\]"):
         preset.chosen(suites=["nope"])
     with pytest.raises(ValueError, match=r"`parts` must be among .*, got \['nope'\]"):
         preset.chosen(parts=["nope"])
+    with pytest.raises(ValueError, match=r"`methods` must be among .*, got \['nope'\]"):
+        preset.chosen(methods=["nope"])
     with pytest.raises(ValueError, match="`seeds` must be at least 1"):
         preset.chosen(seeds=0)
     with pytest.raises(ValueError, match="distinct names, twice there are"):

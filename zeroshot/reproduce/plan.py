@@ -165,6 +165,13 @@ class PlannedFilm:
 Work = PlannedRun | PlannedFineTuning | PlannedFilm
 
 
+def methods_of(work: Work) -> tuple[str, ...]:
+    """What is compared: methods of a run, starts of fine-tunings, the method of a film."""
+    if isinstance(work, PlannedFilm):
+        return (work.method,)
+    return work.methods if isinstance(work, PlannedRun) else work.starts
+
+
 def _suffix(split: str) -> str:
     return "" if split == "random" else f"-{split.replace(':', '-')}"
 
@@ -234,35 +241,51 @@ class Preset:
         return (*self.runs, *self.fine_tunings, *self.films)
 
     def chosen(
-        self, *, suites: Sequence[str] = (), parts: Sequence[str] = (), seeds: int | None = None
+        self,
+        *,
+        suites: Sequence[str] = (),
+        parts: Sequence[str] = (),
+        methods: Sequence[str] = (),
+        seeds: int | None = None,
     ) -> Preset:
-        """The same with some suites and parts only, or another number of seeds.
+        """The same with some suites, parts and methods only, or another number of seeds.
 
         Args:
             suites: to keep, all by default.
             parts: to keep, `films` among them, all by default.
+            methods: to keep, fine-tunings' starts among them, all by default; work of none of
+                them is left out.
             seeds: of every run, its own by default.
 
         Raises:
-            ValueError: for a suite or a part of which there is nothing, or seeds below 1.
+            ValueError: for a suite, part or method of which there is nothing, or seeds below 1.
         """
         for name, wanted, there in (
             ("suites", suites, {work.suite for work in self.works}),
             ("parts", parts, {work.part for work in self.works}),
+            ("methods", methods, {name for work in self.works for name in methods_of(work)}),
         ):
             unknown = sorted(set(wanted) - there)
             if unknown:
                 raise ValueError(f"`{name}` must be among {sorted(there)}, got {unknown}")
 
-        def kept(work: Work) -> bool:
-            return (not suites or work.suite in suites) and (not parts or work.part in parts)
+        def left(work: Work) -> tuple[str, ...]:
+            if (suites and work.suite not in suites) or (parts and work.part not in parts):
+                return ()
+            return tuple(name for name in methods_of(work) if not methods or name in methods)
 
         more: dict[str, Any] = {} if seeds is None else {"seeds": seeds}
         return replace(
             self,
-            runs=tuple(replace(run, **more) for run in self.runs if kept(run)),
-            fine_tunings=tuple(replace(one, **more) for one in self.fine_tunings if kept(one)),
-            films=tuple(film for film in self.films if kept(film)),
+            runs=tuple(
+                replace(run, methods=names, **more) for run in self.runs if (names := left(run))
+            ),
+            fine_tunings=tuple(
+                replace(one, starts=names, **more)
+                for one in self.fine_tunings
+                if (names := left(one))
+            ),
+            films=tuple(film for film in self.films if left(film)),
         )
 
 

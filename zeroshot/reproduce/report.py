@@ -35,8 +35,9 @@ def report(
     """
     records = read_records(found, out)
     summary = write_summary(plan.name, name, preset.doc, found, records, out)
-    changed = preset != plan.preset(name)
-    asked = f" Its parts, suites or splits were changed: {summary['command']}." if changed else ""
+    asked = ""
+    if preset != plan.preset(name):
+        asked = f" Its parts, suites, methods or splits were changed: {summary['command']}."
     page = Page(
         title=f"Reproduction: {plan.name}",
         lead=(
