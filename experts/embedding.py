@@ -11,12 +11,16 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from param_envs import Family
 
 Init = Literal["uniform", "orthogonal"]
+
+LOG_FLOOR = 0.05
+"""Share of the largest magnitude below which the logarithm of a speed stays where it is."""
 
 
 def context_inputs(
@@ -32,8 +36,10 @@ def context_inputs(
         family: the family of the contexts.
         contexts: the contexts, validated here; absent features take their defaults.
         features: names of the features to present.
-        encode: `family.encode` (entries in [-1, 1], speeds as direction and magnitude) if true,
-            else the raw values, as the paper's code feeds them.
+        encode: entries in [-1, 1] if true: `family.encode` (speeds as direction and magnitude) and,
+            behind it, the logarithm of each speed's magnitude, since rewards count errors relative
+            to the speed: from 0.5 m/s to 1 m/s a policy changes as much as from 5 to 10. The raw
+            values if false, as the paper's code feeds them.
 
     Raises:
         ValueError: if there is no context, or for an unknown feature or a value out of range.
@@ -41,8 +47,23 @@ def context_inputs(
     if not contexts:
         raise ValueError("`contexts` must hold at least one context, got none")
     validated = [family.context(**context) for context in contexts]
-    columns = (family.encode if encode else family.raw)(validated, features)
-    return torch.from_numpy(np.asarray(columns, dtype=np.float32))
+    if not encode:
+        return torch.from_numpy(family.raw(validated, features).astype(np.float32))
+    columns = [family.encode(validated, features), *_log_magnitudes(family, validated, features)]
+    return torch.from_numpy(np.concatenate(columns, axis=1).astype(np.float32))
+
+
+def _log_magnitudes(
+    family: Family, contexts: Sequence[Mapping[str, float]], features: Iterable[str]
+) -> list[NDArray[np.float64]]:
+    """A column (n_contexts, 1) for each feature with a direction, entries in [-1, 1]."""
+    columns = []
+    for feature in family.selected(features):
+        if feature.encoding == "signed":
+            values = np.array([[context[feature.name]] for context in contexts])
+            share = np.abs(values) / max(abs(feature.low), abs(feature.high))
+            columns.append(1.0 - 2.0 * np.log(np.maximum(share, LOG_FLOOR)) / np.log(LOG_FLOOR))
+    return columns
 
 
 def linear(fan_in: int, fan_out: int) -> nn.Linear:
