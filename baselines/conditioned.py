@@ -40,8 +40,8 @@ class ConditionedConfig:
         match_capacity: multiply all widths by the one factor that gives the network as many
             trainable parameters as the HyperZero of these widths has.
         init: initial weights, see `experts.embedding.Embedding`.
-        encode_contexts: give contexts in [-1, 1], as `experts.embedding.context_inputs` has them;
-            raw values otherwise.
+        encode_contexts: give contexts in [-1, 1], signed speeds as direction and magnitude; raw
+            values otherwise.
         normalise_observations: standardise observations by the training data.
         learning_rate: Adam's, at its peak.
         schedule: `one-cycle` or `constant`, see `experts.descent`.

@@ -29,6 +29,7 @@ def context_inputs(
     features: Iterable[str],
     *,
     encode: bool,
+    log_speeds: bool = False,
 ) -> Tensor:
     """What a network is told of contexts, (n_contexts, n_inputs) float32.
 
@@ -36,10 +37,10 @@ def context_inputs(
         family: the family of the contexts.
         contexts: the contexts, validated here; absent features take their defaults.
         features: names of the features to present.
-        encode: entries in [-1, 1] if true: `family.encode` (speeds as direction and magnitude) and,
-            behind it, the logarithm of each speed's magnitude, since rewards count errors relative
-            to the speed: from 0.5 m/s to 1 m/s a policy changes as much as from 5 to 10. The raw
-            values if false, as the paper's code feeds them.
+        encode: `family.encode` (entries in [-1, 1], speeds as direction and magnitude) if true,
+            else the raw values, as the paper's code feeds them.
+        log_speeds: behind those the logarithm of each speed's magnitude, in [-1, 1]. Rewards count
+            errors relative to the speed: from 0.5 m/s to 1 m/s a policy changes as from 5 to 10.
 
     Raises:
         ValueError: if there is no context, or for an unknown feature or a value out of range.
@@ -47,9 +48,9 @@ def context_inputs(
     if not contexts:
         raise ValueError("`contexts` must hold at least one context, got none")
     validated = [family.context(**context) for context in contexts]
-    if not encode:
-        return torch.from_numpy(family.raw(validated, features).astype(np.float32))
-    columns = [family.encode(validated, features), *_log_magnitudes(family, validated, features)]
+    columns = [(family.encode if encode else family.raw)(validated, features)]
+    if log_speeds:
+        columns += _log_magnitudes(family, validated, features)
     return torch.from_numpy(np.concatenate(columns, axis=1).astype(np.float32))
 
 

@@ -10,6 +10,7 @@ contexts: every one of them is played once more by the blend of the others' expe
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -106,17 +107,23 @@ class Blends:
     """Contexts all over the family's range, each with the training contexts nearest to it.
 
     A context counts by (distance to the nearest training context)² times the share of its
-    neighbours that `trust` finds right; distances are between encoded contexts, whose entries are
-    in [-1, 1]. With a hull, those beyond it are moved to it, as they are when policies are made;
-    without, where the training contexts fill a part of the range, as joint grids do, most of the
-    weight is beyond them.
+    neighbours that `trust` finds right; distances are between what the network is told of contexts,
+    whose entries are in [-1, 1]. With a hull, those beyond it are moved to it, as they are when
+    policies are made; without, where the training contexts fill a part of the range, as joint grids
+    do, most of the weight is beyond them.
 
     Attributes:
         weight: mean of that over the range; contexts are drawn in proportion to it.
     """
 
     def __init__(
-        self, data: Rollouts, experts: Experts, seed: int, hull: Hull | None = None
+        self,
+        data: Rollouts,
+        experts: Experts,
+        seed: int,
+        *,
+        hull: Hull | None = None,
+        log_speeds: bool = False,
     ) -> None:
         """Draws the contexts uniformly and finds what they count.
 
@@ -125,6 +132,7 @@ class Blends:
             experts: those.
             seed: of the contexts, and of the starts in which `trust` is found.
             hull: what contexts are moved to, none if they are not.
+            log_speeds: of the network's inputs, see `experts.embedding.context_inputs`.
 
         Raises:
             ValueError: if a context of `data` has no noise-free episode to compare with.
@@ -141,8 +149,14 @@ class Blends:
             contexts = hull.nearest(contexts)
         ids, shares = Neighbours(data.family, data.contexts, data.features).shares(contexts)
         trusted = (shares * trust(data, experts, seed)[ids]).sum(axis=1)
-        self._inputs = context_inputs(data.family, contexts, data.features, encode=True)
-        known = context_inputs(data.family, data.contexts, data.features, encode=True)
+        told = partial(
+            context_inputs,
+            data.family,
+            features=data.features,
+            encode=True,
+            log_speeds=log_speeds,
+        )
+        self._inputs, known = told(contexts), told(data.contexts)
         self._ids, self._shares = torch.from_numpy(ids), torch.from_numpy(shares).float()
         gaps = (self._inputs - known[self._ids[:, 0]]).square().sum(dim=1)
         self._weights = gaps * torch.from_numpy(trusted).float()

@@ -66,6 +66,7 @@ class HyperDistilConfig:
             that is stuck in one start of fifty is wrong in few of the states.
         blend_weight: weight of the loss between training contexts, see `Blends`; 0 leaves it out.
         batch_blends: contexts a minibatch for it.
+        log_speeds: whether the network is told the logarithm of a speed's magnitude beside it.
         extrapolate: whether bodies beyond the convex hull of the training contexts get a policy of
             their own, instead of that of the nearest body in it, see `Hull`.
     """
@@ -85,6 +86,7 @@ class HyperDistilConfig:
     focus: float = 0.0
     blend_weight: float = 0.3
     batch_blends: int = 16
+    log_speeds: bool = True
     extrapolate: bool = False
 
     def __post_init__(self) -> None:
@@ -180,9 +182,14 @@ class HyperDistil:
             raise ValueError("`data.experts` must be there to be asked, got None")
         generator = torch.Generator().manual_seed(seed)
         batches = Minibatches(data, normalise_observations=True, normalise_values=False)
-        contexts = context_inputs(data.family, data.contexts, data.features, encode=True)
+        logs = config.log_speeds
+        contexts = context_inputs(
+            data.family, data.contexts, data.features, encode=True, log_speeds=logs
+        )
         hull = None if config.extrapolate else Hull(data.family, data.contexts, data.features)
-        blends = Blends(data, experts, seed, hull) if config.blend_weight > 0 else None
+        blends = None
+        if config.blend_weight > 0:
+            blends = Blends(data, experts, seed, hull=hull, log_speeds=logs)
         network = Generator(
             contexts.shape[1], data.family.observation_size, data.family.action_size,
             config, generator,
@@ -253,7 +260,10 @@ class FittedHyperDistil:
         """
         if self._hull is not None:
             contexts = self._hull.nearest(contexts)
-        inputs = context_inputs(self._family, contexts, self._features, encode=True)
+        logs = self.config.log_speeds
+        inputs = context_inputs(
+            self._family, contexts, self._features, encode=True, log_speeds=logs
+        )
         with torch.no_grad():
             layers = self.network(inputs)
         return MLPPolicies(

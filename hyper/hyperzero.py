@@ -39,8 +39,8 @@ class HyperZeroConfig:
         embedding_sizes: width of each stage of the context embedding.
         n_blocks: residual blocks a stage.
         hidden_size: width of the single hidden layer of the generated networks.
-        encode_contexts: give contexts in [-1, 1], as `experts.embedding.context_inputs` has them;
-            raw values otherwise.
+        encode_contexts: give contexts in [-1, 1], signed speeds as direction and magnitude; raw
+            values otherwise.
         normalise_observations: standardise observations by the training data.
         normalise_values: standardise q*, and rewards consistently, by the training data.
         value_weight: weight of equation 4's value term; 0 leaves it out.

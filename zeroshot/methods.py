@@ -111,6 +111,9 @@ METHODS: dict[str, MethodRecord] = {
         "the same, with policies of their own for bodies beyond the training ones",
         extrapolate=True,
     ),
+    "hyperdistil-without-logarithm": _hyperdistil(
+        "the same, told of a speed's magnitude as it is alone", log_speeds=False
+    ),
     "hyperdistil-one-layer": _hyperdistil(
         "the same, policies of one hidden layer as HyperZero's", policy_sizes=(256,)
     ),

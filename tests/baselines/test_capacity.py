@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from baselines import capacity, conditioned, film, uvfa
-from experts.embedding import context_inputs
 from hyper.hyperzero import HyperNetwork, HyperZeroConfig
 from param_envs import family_of
 from zeroshot.methods import METHODS
@@ -25,8 +24,7 @@ def size(network: torch.nn.Module) -> int:
 
 def sizes_of(env_id: str) -> tuple[int, int, int]:
     family = family_of(env_id)
-    features = [feature.name for feature in family.features]
-    n_inputs = context_inputs(family, [family.context()], features, encode=True).shape[1]
+    n_inputs = family.encode([family.context()]).shape[1]
     return n_inputs, family.observation_size, family.action_size
 
 

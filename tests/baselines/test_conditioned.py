@@ -8,7 +8,6 @@ import torch
 from baselines import Conditioned, ConditionedConfig, FittedConditioned
 from baselines.conditioned import ConditionedNetwork, action_loss
 from experts import Rollouts
-from experts.embedding import context_inputs
 from experts.minibatches import States
 
 SMALL = {"embedding_sizes": (16, 32), "n_blocks": 1, "hidden_size": 64}
@@ -48,7 +47,7 @@ def test_action_loss_by_hand():
 
 def test_folded_policies_equal_the_network(trained, data):
     contexts, observations = data.contexts[:4], data.observations[:4, 0]
-    encoded = context_inputs(data.family, contexts, ["speed"], encode=True)
+    encoded = torch.tensor(data.family.encode(contexts, ["speed"]), dtype=torch.float32)
     drawn = data.observations.reshape(-1, 17)
     normalised = torch.from_numpy((observations - drawn.mean(0)) / drawn.std(0))
     with torch.no_grad():

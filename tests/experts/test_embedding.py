@@ -15,9 +15,18 @@ def embedding(seed: int, *, init: str = "uniform") -> Embedding:
     return Embedding(2, sizes=(8, 16), n_blocks=1, init=init, generator=generator)
 
 
-def test_encoded_inputs_are_direction_magnitude_and_its_logarithm():
+def test_encoded_inputs_are_direction_and_magnitude():
+    inputs = context_inputs(CHEETAH, [{"speed": -10.0}, {"speed": 5.0}], ["speed"], encode=True)
+    np.testing.assert_allclose(
+        inputs.numpy(), CHEETAH.encode([{"speed": -10.0}, {"speed": 5.0}], ["speed"])
+    )
+    assert inputs.dtype == torch.float32
+    assert inputs[0, 0] == -1.0 and inputs[1, 0] == 1.0
+
+
+def test_logarithms_of_speeds_stand_behind():
     contexts = [{"speed": speed, "torso": 0.3} for speed in (-10.0, 5.0, 2.5, 0.5, 0.001)]
-    inputs = context_inputs(CHEETAH, contexts, ["speed", "torso"], encode=True)
+    inputs = context_inputs(CHEETAH, contexts, ["speed", "torso"], encode=True, log_speeds=True)
     assert inputs.dtype == torch.float32 and inputs.shape == (5, 4)
     np.testing.assert_allclose(inputs[:, :3], CHEETAH.encode(contexts, ["speed", "torso"]))
     half = 2.0 * math.log(2.0) / math.log(20.0)  # of a speed; the range is twenty times the least
@@ -26,7 +35,8 @@ def test_encoded_inputs_are_direction_magnitude_and_its_logarithm():
 
 
 def test_features_without_a_direction_have_no_logarithm():
-    inputs = context_inputs(CHEETAH, [{"torso": 0.3}, {}], ["torso"], encode=True)
+    contexts = [{"torso": 0.3}, {}]
+    inputs = context_inputs(CHEETAH, contexts, ["torso"], encode=True, log_speeds=True)
     np.testing.assert_allclose(inputs.numpy(), [[-1.0], [0.0]], atol=1e-6)
 
 

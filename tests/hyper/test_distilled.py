@@ -50,6 +50,16 @@ def test_a_seed_gives_the_same_policies_and_another_gives_others(data: Rollouts)
     assert not np.array_equal(first, other)
 
 
+@pytest.mark.parametrize(("log_speeds", "n_inputs"), [(True, 3), (False, 2)])
+def test_the_logarithm_of_the_speed_is_an_input(
+    data: Rollouts, log_speeds: bool, n_inputs: int
+) -> None:
+    fitted = HyperDistil(replace(QUICK, log_speeds=log_speeds, blend_weight=0.3)).fit(data, seed=0)
+    first = next(fitted.network.embedding.parameters())
+    assert first.shape[1] == n_inputs
+    assert len(fitted.policies(data.contexts[:2])) == 2
+
+
 def test_rounds_are_spread_over_the_rest_of_the_updates() -> None:
     config = HyperDistilConfig(updates=1000, rounds=3, aggregate_from=0.4)
     assert sorted(config.rounds_at) == [400, 600, 800]

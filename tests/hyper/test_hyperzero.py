@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from experts import Rollouts
-from experts.embedding import context_inputs
 from hyper import FittedHyperZero, HyperZero, HyperZeroConfig
 from hyper.hyperzero import HyperNetwork, actions_of, values_of
 
@@ -51,7 +50,7 @@ def test_generated_critics_value_like_the_data(trained, data):
 
 def test_policies_are_the_network_with_its_scaling(trained, data):
     contexts, observations = data.contexts[:3], data.observations[:3, 0]
-    encoded = context_inputs(data.family, contexts, ["speed"], encode=True)
+    encoded = torch.tensor(data.family.encode(contexts, ["speed"]), dtype=torch.float32)
     drawn = data.observations.reshape(-1, 17)
     normalised = torch.from_numpy((observations - drawn.mean(0)) / drawn.std(0))
     with torch.no_grad():

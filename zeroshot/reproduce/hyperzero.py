@@ -47,6 +47,7 @@ DISTILLED = (
     "hyperdistil-without-blends",
     "hyperdistil-focused",
     "hyperdistil-extrapolating",
+    "hyperdistil-without-logarithm",
     "hyperdistil-one-layer",
 )
 RELEASED_META = (
