@@ -78,6 +78,12 @@ class Rollouts:
     def __len__(self) -> int:
         return len(self.contexts)
 
+    def clean_returns(self) -> NDArray[np.float64]:
+        """Mean return (C,) of each context's noise-free episodes, nan where there is none."""
+        played = self.mask[:, self.clean].any(axis=2).sum(axis=1)
+        total = (self.rewards * self.mask)[:, self.clean].sum(axis=(1, 2), dtype=np.float64)
+        return np.where(played > 0, total / np.maximum(played, 1), np.nan)
+
     def select(self, ids: Sequence[int] | NDArray[np.intp]) -> Rollouts:
         """The rollouts of contexts `ids`, and nothing of any other context."""
         rows = np.asarray(ids, dtype=np.intp)

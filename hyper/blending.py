@@ -22,7 +22,6 @@ from experts import Experts, Rollouts, play
 from experts.embedding import context_inputs
 from experts.minibatches import Minibatches, States
 from experts.neighbours import ActionMeans, Neighbours
-from hyper.hull import Hull
 from param_envs import UniformSampler
 
 N_BLENDED = 2048
@@ -71,14 +70,9 @@ def trust(data: Rollouts, experts: Experts, seed: int) -> NDArray[np.bool_]:
         n_steps=data.mask.shape[2],
         n_threads=torch.get_num_threads(),
     )
-    own = (data.rewards * data.mask)[:, data.clean].sum(axis=(1, 2)) / _n_clean(data)
+    own = data.clean_returns()
     trusted: NDArray[np.bool_] = own - played.returns.mean(axis=-1) <= (1.0 - TRUSTED) * np.abs(own)
     return trusted
-
-
-def _n_clean(data: Rollouts) -> NDArray[np.intp]:
-    """Noise-free episodes of each context (n,)."""
-    return np.asarray(data.mask[:, data.clean].any(axis=2).sum(axis=1), dtype=np.intp)
 
 
 class Drawn(NamedTuple):
@@ -108,9 +102,8 @@ class Blends:
 
     A context counts by (distance to the nearest training context)² times the share of its
     neighbours that `trust` finds right; distances are between what the network is told of contexts,
-    whose entries are in [-1, 1]. With a hull, those beyond it are moved to it, as they are when
-    policies are made; without, where the training contexts fill a part of the range, as joint grids
-    do, most of the weight is beyond them.
+    whose entries are in [-1, 1]. Where the training contexts fill a part of the range, as joint
+    grids do, most of the weight is beyond them.
 
     Attributes:
         weight: mean of that over the range; contexts are drawn in proportion to it.
@@ -122,7 +115,6 @@ class Blends:
         experts: Experts,
         seed: int,
         *,
-        hull: Hull | None = None,
         log_speeds: bool = False,
     ) -> None:
         """Draws the contexts uniformly and finds what they count.
@@ -131,13 +123,12 @@ class Blends:
             data: rollouts of the training contexts' experts.
             experts: those.
             seed: of the contexts, and of the starts in which `trust` is found.
-            hull: what contexts are moved to, none if they are not.
             log_speeds: of the network's inputs, see `experts.embedding.context_inputs`.
 
         Raises:
             ValueError: if a context of `data` has no noise-free episode to compare with.
         """
-        if not _n_clean(data).all():
+        if np.isnan(data.clean_returns()).any():
             raise ValueError(
                 "`data` must have a noise-free episode of every context, got none; "
                 "set `blend_weight` to 0 to train without blends"
@@ -145,8 +136,6 @@ class Blends:
         self._experts = experts
         draw, rng = UniformSampler(data.family, data.features), np.random.default_rng(seed)
         contexts: list[Mapping[str, float]] = [draw(rng) for _ in range(N_BLENDED)]
-        if hull is not None:
-            contexts = hull.nearest(contexts)
         ids, shares = Neighbours(data.family, data.contexts, data.features).shares(contexts)
         trusted = (shares * trust(data, experts, seed)[ids]).sum(axis=1)
         told = partial(

@@ -11,11 +11,12 @@ the experts of the training contexts can be asked for free mend that:
         towards the mean of what the experts of the nearest training contexts do, as far as such
         means are known to work. It counts where training contexts are few.
 
-A body beyond the convex hull of the training contexts gets the policy of the nearest body in it
-(`hyper.hull`): past the corners of a joint grid, generated policies fall over.
+And what comes out is tried (`hyper.trials`): a policy that does worse in the training contexts
+around its own than the experts from there is replaced by the nearest training context's.
 
 The generator is HyperZero's without the critic. No context outside the training data is ever played
-or has a label of its own: blends are of training contexts' experts, on training contexts' states.
+or has a label of its own: blends are of training contexts' experts, on training contexts' states,
+and trials are in training contexts.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from experts.minibatches import Minibatches, States
 from experts.validation import require
 from hyper.blending import Blends
 from hyper.generator import Layers, WeightHeads, apply_layers, leading, trailing
-from hyper.hull import Hull
+from hyper.trials import Trials
 
 AGGREGATION_SEED = 7_000_000
 """Added to a fit's seed and the update for the starts of the generated policies' episodes."""
@@ -67,8 +68,8 @@ class HyperDistilConfig:
         blend_weight: weight of the loss between training contexts, see `Blends`; 0 leaves it out.
         batch_blends: contexts a minibatch for it.
         log_speeds: whether the network is told the logarithm of a speed's magnitude beside it.
-        extrapolate: whether bodies beyond the convex hull of the training contexts get a policy of
-            their own, instead of that of the nearest body in it, see `Hull`.
+        trials: whether generated policies are tried in the training contexts around theirs, see
+            `Trials`; it takes seconds for a set of contexts.
     """
 
     embedding_sizes: tuple[int, ...] = (64, 128, 256)
@@ -87,7 +88,7 @@ class HyperDistilConfig:
     blend_weight: float = 0.3
     batch_blends: int = 16
     log_speeds: bool = True
-    extrapolate: bool = False
+    trials: bool = True
 
     def __post_init__(self) -> None:
         for name in ("updates", "batch_tasks", "batch_states", "batch_blends"):
@@ -186,15 +187,15 @@ class HyperDistil:
         contexts = context_inputs(
             data.family, data.contexts, data.features, encode=True, log_speeds=logs
         )
-        hull = None if config.extrapolate else Hull(data.family, data.contexts, data.features)
         blends = None
         if config.blend_weight > 0:
-            blends = Blends(data, experts, seed, hull=hull, log_speeds=logs)
+            blends = Blends(data, experts, seed, log_speeds=logs)
         network = Generator(
             contexts.shape[1], data.family.observation_size, data.family.action_size,
             config, generator,
         )  # fmt: skip
-        fitted = FittedHyperDistil(network, config, data, batches, hull)
+        trials = Trials(data, experts, seed) if config.trials else None
+        fitted = FittedHyperDistil(network, config, data, batches, trials)
         losses: dict[str, Tensor] = {}
         update = 0
 
@@ -243,26 +244,41 @@ class FittedHyperDistil:
         config: HyperDistilConfig,
         data: Rollouts,
         batches: Minibatches,
-        hull: Hull | None,
+        trials: Trials | None,
     ) -> None:
         self.network = network
         self.config = config
         self.losses: dict[str, float] = {}
         self._family, self._features = data.family, data.features
         self._mean, self._scale = batches.observation_mean, batches.observation_scale
-        self._hull = hull
+        self._trials = trials
 
     def policies(self, contexts: Sequence[Mapping[str, float]]) -> MLPPolicies:
         """Generates a policy for each of n_contexts contexts, once.
 
+        With `trials`, one that fails is the nearest training context's instead.
+
         Raises:
             ValueError: if there is none, or for an unknown feature or a value out of range.
         """
-        if self._hull is not None:
-            contexts = self._hull.nearest(contexts)
-        logs = self.config.log_speeds
+        policies = self.generated(contexts)
+        if self._trials is None:
+            return policies
+        failing = self._trials.failing(policies, contexts)
+        if not failing.any():
+            return policies
+        nearest = self.generated(self._trials.nearest(contexts))
+        both = MLPPolicies.stack([policies, nearest])
+        return both.select(np.arange(len(policies)) + len(policies) * failing)
+
+    def generated(self, contexts: Sequence[Mapping[str, float]]) -> MLPPolicies:
+        """The same without trials: what the network puts out."""
         inputs = context_inputs(
-            self._family, contexts, self._features, encode=True, log_speeds=logs
+            self._family,
+            contexts,
+            self._features,
+            encode=True,
+            log_speeds=self.config.log_speeds,
         )
         with torch.no_grad():
             layers = self.network(inputs)
@@ -283,7 +299,7 @@ def _played(fitted: FittedHyperDistil, data: Rollouts, experts: Experts, seed: i
         seed=AGGREGATION_SEED + seed,
         n_steps=data.mask.shape[2],
         value=None,
-        behaviour=fitted.policies(data.contexts),
+        behaviour=fitted.generated(data.contexts),
         n_threads=torch.get_num_threads(),
     )
 
@@ -292,7 +308,7 @@ def _hard_steps(fitted: FittedHyperDistil, played: Rollouts, seed: int) -> NDArr
     """As many steps (n_contexts, E * T) as there are, drawn with replacement, see `focus`."""
     n_contexts, n = len(played), played.mask[0].size
     observations = played.observations.reshape(n_contexts, n, -1)
-    acted = fitted.policies(played.contexts).act(observations)
+    acted = fitted.generated(played.contexts).act(observations)
     running = played.mask.reshape(n_contexts, n)
     errors = np.square(acted - played.labels.reshape(acted.shape)).mean(axis=-1) * running
     focus = fitted.config.focus

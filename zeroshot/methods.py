@@ -107,9 +107,8 @@ METHODS: dict[str, MethodRecord] = {
     "hyperdistil-focused": _hyperdistil(
         "the same, taught more on the states of a round where the policies err", focus=0.5
     ),
-    "hyperdistil-extrapolating": _hyperdistil(
-        "the same, with policies of their own for bodies beyond the training ones",
-        extrapolate=True,
+    "hyperdistil-without-trials": _hyperdistil(
+        "the same, whatever its policies do in the training contexts around", trials=False
     ),
     "hyperdistil-without-logarithm": _hyperdistil(
         "the same, told of a speed's magnitude as it is alone", log_speeds=False

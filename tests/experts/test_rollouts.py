@@ -61,6 +61,14 @@ def test_discounted_returns_worked_by_hand() -> None:
     np.testing.assert_allclose(tail[0, 1], [3.5, 5.0, 0.0])
 
 
+def test_clean_returns_are_means_of_noise_free_episodes(rollouts) -> None:
+    mask = np.ones_like(rollouts.mask)
+    mask[0, :, 3:] = False  # three steps an episode
+    mask[1, rollouts.clean] = False
+    found = replace(rollouts, mask=mask, rewards=np.full_like(rollouts.rewards, 2.0))
+    assert found.clean_returns()[0] == 6.0 and np.isnan(found.clean_returns()[1])
+
+
 def test_select_keeps_only_what_is_asked_for(rollouts) -> None:
     one = rollouts.select([1])
     assert one.contexts == (EXPERTS.contexts[1],) == one.experts.contexts

@@ -9,6 +9,7 @@ from experts import Rollouts
 from experts.minibatches import Minibatches, States
 from hyper import FittedHyperDistil, HyperDistil, HyperDistilConfig
 from hyper.distilled import _hard_steps, action_loss
+from hyper.trials import Trials
 
 SMALL: dict[str, Any] = {"embedding_sizes": (16, 32), "n_blocks": 1, "policy_sizes": (32, 32)}
 QUICK = HyperDistilConfig(**SMALL, updates=6, batch_states=8, rounds=2, noise=(0.1,))
@@ -116,17 +117,24 @@ def test_a_policy_without_errors_is_asked_everywhere(data: Rollouts) -> None:
     assert set(np.unique(drawn % data.mask.shape[2])) == set(range(5))
 
 
-def test_beyond_the_training_contexts_the_nearest_body_is_meant(data: Rollouts) -> None:
-    """Of contexts whose torso varies with the speed, the fastest has the longest."""
-    torsos = {context["speed"]: 0.5 + 0.02 * context["speed"] for context in data.contexts}
-    contexts = [data.family.context(speed=speed, torso=t) for speed, t in torsos.items()]
-    both = replace(data, contexts=tuple(contexts), features=("speed", "torso"))
-    fastest = max(torsos)
-    asked = [{"speed": fastest, "torso": torso} for torso in (torsos[fastest], 0.7)]
-    for extrapolate in (False, True):
-        config = replace(QUICK, rounds=0, blend_weight=0.0, extrapolate=extrapolate)
-        weights = HyperDistil(config).fit(both, seed=0).policies(asked).weights[0]
-        assert np.allclose(weights[0], weights[1], atol=1e-5) is not extrapolate
+def test_a_policy_that_fails_is_the_nearest_training_contexts(
+    data: Rollouts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [{"speed": speed} for speed in (1.3, 1.7, 2.3)]
+    fitted = HyperDistil(QUICK).fit(data, seed=0)
+    monkeypatch.setattr(Trials, "failing", lambda *_: np.array([False, True, False]))
+    found = fitted.policies(asked).weights[0]
+    own, nearest = fitted.generated(asked).weights[0], fitted.generated([{"speed": 2.0}]).weights[0]
+    np.testing.assert_allclose(found[[0, 2]], own[[0, 2]], rtol=1e-5)
+    np.testing.assert_allclose(found[1], nearest[0], rtol=1e-4, atol=1e-5)
+    assert not np.allclose(own[1], nearest[0], atol=1e-5)
+
+
+def test_without_trials_nothing_is_played(data: Rollouts, monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = HyperDistil(replace(QUICK, trials=False)).fit(data, seed=0)
+    monkeypatch.setattr(Trials, "failing", None)
+    found = fitted.policies([{"speed": 1.3}])
+    assert np.array_equal(found.weights[0], fitted.generated([{"speed": 1.3}]).weights[0])
 
 
 def test_gradients_are_scaled_down_to_max_norm(data: Rollouts) -> None:

@@ -46,7 +46,7 @@ DISTILLED = (
     "hyperdistil-without-rounds",
     "hyperdistil-without-blends",
     "hyperdistil-focused",
-    "hyperdistil-extrapolating",
+    "hyperdistil-without-trials",
     "hyperdistil-without-logarithm",
     "hyperdistil-one-layer",
 )

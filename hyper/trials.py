@@ -1,0 +1,129 @@
+"""Whether a generated policy works between training contexts, tried in the training contexts.
+
+The experts of two neighbouring contexts may do the same in two ways, with two gaits for instance. A
+generator that fills in between them may get neither, and its policies fall. To find out, no other
+context has to be played: a policy for a context in between is nearer to each of its neighbours than
+the neighbours are to each other, and should do no worse there than the others' experts do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from experts import Experts, MLPPolicies, Rollouts, play
+from experts.neighbours import Neighbours
+
+TRIAL_SEED = 9_000_000
+"""Added to a fit's seed for the starts of the trials' episodes."""
+
+TRIAL_EPISODES = 4
+"""Of each policy in each neighbouring context."""
+
+FAILING = 0.15
+"""A policy fails that returns so much less than the neighbours' experts in each other's contexts,
+as a share of what the contexts' own experts return. Between the training contexts one that works
+returns more than they do; beyond, it may return 0.1 less, which is no fault of its own."""
+
+
+class Trials:
+    """Tries policies in the training contexts around the contexts that they are for."""
+
+    def __init__(self, data: Rollouts, experts: Experts, seed: int) -> None:
+        """Notes what is needed; nothing is played yet.
+
+        Args:
+            data: rollouts of the training contexts' experts.
+            experts: those.
+            seed: of the starts, the same ones for all policies.
+
+        Raises:
+            ValueError: if a context of `data` has no noise-free episode to compare with.
+        """
+        self._own = data.clean_returns()
+        if np.isnan(self._own).any():
+            raise ValueError(
+                "`data` must have a noise-free episode of every context, got none; "
+                "set `trials` to False to do without"
+            )
+        self._family, self._contexts, self._reward = data.family, data.contexts, data.reward
+        self._n_steps, self._seed = data.mask.shape[2], TRIAL_SEED + seed
+        self._experts = experts
+        self._neighbours = Neighbours(data.family, data.contexts, data.features)
+        self._known: dict[tuple[int, int], float] = {}
+
+    def nearest(self, contexts: Sequence[Mapping[str, float]]) -> list[Mapping[str, float]]:
+        """The training context nearest to each context.
+
+        Raises:
+            ValueError: if there is no context, or for an unknown feature or a value out of range.
+        """
+        ids, _ = self._neighbours.shares(contexts)
+        return [self._contexts[i] for i in ids[:, 0]]
+
+    def failing(
+        self, policies: MLPPolicies, contexts: Sequence[Mapping[str, float]]
+    ) -> NDArray[np.bool_]:
+        """Which of n policies (n,) do worse around their contexts than the experts from there.
+
+        In each training context around a policy's own, the policy is compared with the experts of
+        the others around; a context counts by its share, see `Neighbours.shares`. The policy of
+        a training context is not tried, and none fails that has one neighbour alone.
+
+        Args:
+            policies: one a context.
+            contexts: what they are for.
+
+        Raises:
+            ValueError: if there is no context, or for an unknown feature or a value out of range.
+        """
+        ids, shares = self._neighbours.shares(contexts)
+        behind = np.zeros(len(contexts))
+        tried = np.flatnonzero((shares > 0).sum(axis=1) > 1)
+        if tried.size:
+            around, parts = ids[tried], shares[tried]
+            chosen = policies.select(np.repeat(tried, around.shape[1]))
+            own = self._returns(chosen, around.reshape(-1)).reshape(around.shape)
+            behind[tried] = (parts * (self._others(around, parts) - own)).sum(axis=1)
+        failing: NDArray[np.bool_] = behind > FAILING
+        return failing
+
+    def _others(self, around: NDArray[np.intp], shares: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What the other neighbours' experts return in each neighbour's context, in mean (n, k)."""
+        pairs = [
+            [
+                [(j, i) for j, share in zip(row, parts, strict=True) if share > 0 and j != i]
+                for i in row
+            ]
+            for row, parts in zip(around.tolist(), shares.tolist(), strict=True)
+        ]
+        wanted = {pair for row in pairs for others in row for pair in others}
+        missing = np.array(sorted(wanted - self._known.keys()), dtype=np.intp).reshape(-1, 2)
+        if len(missing):
+            returns = self._returns(self._experts.policies.select(missing[:, 0]), missing[:, 1])
+            self._known |= {(j, i): r for (j, i), r in zip(missing.tolist(), returns, strict=True)}
+        return np.array(
+            [[np.mean([self._known[pair] for pair in others]) for others in row] for row in pairs]
+        )
+
+    def _returns(self, policies: MLPPolicies, ids: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Mean returns (n,) of n policies, one in each of the training contexts `ids`, as shares.
+
+        1 is what the own expert returns, 0 is less than that by its size.
+        """
+        played = play(
+            policies,
+            self._family,
+            [self._contexts[i] for i in ids],
+            reward=self._reward,
+            n_episodes=TRIAL_EPISODES,
+            seed=self._seed,
+            n_steps=self._n_steps,
+            n_threads=torch.get_num_threads(),
+        )
+        own = self._own[ids]
+        shares: NDArray[np.float64] = 1.0 + (played.returns.mean(axis=-1) - own) / np.abs(own)
+        return shares
