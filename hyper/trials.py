@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from experts import Experts, MLPPolicies, Rollouts, play
+from experts.evaluation import episode_seeds
 from experts.neighbours import Neighbours
 
 TRIAL_SEED = 9_000_000
@@ -29,6 +30,10 @@ as a share of what the contexts' own experts return. Between the training contex
 returns more than they do; beyond, it may return 0.1 less, which is no fault of its own."""
 
 
+SMALLEST = 1e-6
+"""Returns are taken for this large at least, where shares of them are meant."""
+
+
 class Trials:
     """Tries policies in the training contexts around the contexts that they are for."""
 
@@ -38,7 +43,7 @@ class Trials:
         Args:
             data: rollouts of the training contexts' experts.
             experts: those.
-            seed: of the starts, the same ones for all policies.
+            seed: of the starts, the same ones for all policies, whichever are tried together.
 
         Raises:
             ValueError: if a context of `data` has no noise-free episode to compare with.
@@ -121,9 +126,11 @@ class Trials:
             reward=self._reward,
             n_episodes=TRIAL_EPISODES,
             seed=self._seed,
+            starts=episode_seeds(self._seed, 1, TRIAL_EPISODES) * len(ids),
             n_steps=self._n_steps,
             n_threads=torch.get_num_threads(),
         )
         own = self._own[ids]
-        shares: NDArray[np.float64] = 1.0 + (played.returns.mean(axis=-1) - own) / np.abs(own)
+        size = np.maximum(np.abs(own), SMALLEST)
+        shares: NDArray[np.float64] = 1.0 + (played.returns.mean(axis=-1) - own) / size
         return shares

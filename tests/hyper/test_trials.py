@@ -39,6 +39,8 @@ class Played:
         self, policies: MLPPolicies, _: object, contexts: list[Mapping[str, float]], **options: Any
     ) -> object:
         assert len(policies) == len(contexts) and options["n_episodes"] == TRIAL_EPISODES
+        starts = np.reshape(options["starts"], (len(policies), TRIAL_EPISODES))
+        assert (starts == starts[0]).all() and len(set(starts[0])) == TRIAL_EPISODES
         self.calls.append(len(policies))
         returns = [self.returned(policies, i, context) for i, context in enumerate(contexts)]
         return SimpleNamespace(
@@ -89,6 +91,15 @@ def test_experts_are_played_once_a_pair(data: Rollouts, played: Played) -> None:
     for expected in ([4, 2], [4, 2, 4]):
         tried.failing(policies_for([1.4, 1.6]), [{"speed": 1.4}, {"speed": 1.6}])
         assert played.calls == expected
+
+
+def test_episodes_are_played_for_real(data: Rollouts) -> None:
+    """The experts' own policies do not fail where they come from, nor between alike experts."""
+    experts = known_experts(data)
+    tried = Trials(data, experts, seed=0)
+    between = [{"speed": 1.5}, {"speed": -1.5}]
+    nearest = [list(data.contexts).index(context) for context in tried.nearest(between)]
+    assert not tried.failing(experts.policies.select(nearest), between).any()
 
 
 def test_the_nearest_training_context_is_found(data: Rollouts) -> None:
