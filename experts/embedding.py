@@ -62,8 +62,8 @@ def _log_magnitudes(
     for feature in family.selected(features):
         if feature.encoding == "signed":
             values = np.array([[context[feature.name]] for context in contexts])
-            share = np.abs(values) / max(abs(feature.low), abs(feature.high))
-            columns.append(1.0 - 2.0 * np.log(np.maximum(share, LOG_FLOOR)) / np.log(LOG_FLOOR))
+            share = np.maximum(feature.magnitudes(values), LOG_FLOOR)
+            columns.append(1.0 - 2.0 * np.log(share) / np.log(LOG_FLOOR))
     return columns
 
 

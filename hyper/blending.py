@@ -9,8 +9,7 @@ contexts: every one of them is played once more by the blend of the others' expe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +18,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from experts import Experts, Rollouts, play
-from experts.embedding import context_inputs
 from experts.minibatches import Minibatches, States
 from experts.neighbours import ActionMeans, Neighbours
 from param_envs import UniformSampler
@@ -53,11 +51,29 @@ def left_out(data: Rollouts) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     return np.array(ids), np.array(shares)
 
 
+def own_returns(data: Rollouts, instead: str) -> NDArray[np.float64]:
+    """What each training context's expert returned (n,), to compare other policies with.
+
+    Raises:
+        ValueError: if a context has no noise-free episode; says what to do `instead`.
+    """
+    own = data.clean_returns()
+    if np.isnan(own).any():
+        raise ValueError(
+            f"`data` must have a noise-free episode of every context, got none; {instead}"
+        )
+    return own
+
+
 def trust(data: Rollouts, experts: Experts, seed: int) -> NDArray[np.bool_]:
     """In which training contexts (n,) the blend of the others' experts is as good as the own one.
 
     As good is a return within 1 - `TRUSTED` of the expert's, relative to its size.
+
+    Raises:
+        ValueError: if a context of `data` has no noise-free episode to compare with.
     """
+    own = own_returns(data, "set `blend_weight` to 0 to train without blends")
     ids, shares = left_out(data)
     chosen = experts.policies.select(ids.reshape(-1))
     played = play(
@@ -70,7 +86,6 @@ def trust(data: Rollouts, experts: Experts, seed: int) -> NDArray[np.bool_]:
         n_steps=data.mask.shape[2],
         n_threads=torch.get_num_threads(),
     )
-    own = data.clean_returns()
     trusted: NDArray[np.bool_] = own - played.returns.mean(axis=-1) <= (1.0 - TRUSTED) * np.abs(own)
     return trusted
 
@@ -114,8 +129,7 @@ class Blends:
         data: Rollouts,
         experts: Experts,
         seed: int,
-        *,
-        log_speeds: bool = False,
+        told: Callable[[Sequence[Mapping[str, float]]], Tensor],
     ) -> None:
         """Draws the contexts uniformly and finds what they count.
 
@@ -123,28 +137,16 @@ class Blends:
             data: rollouts of the training contexts' experts.
             experts: those.
             seed: of the contexts, and of the starts in which `trust` is found.
-            log_speeds: of the network's inputs, see `experts.embedding.context_inputs`.
+            told: what the network is told of contexts, (n_contexts, n_inputs).
 
         Raises:
             ValueError: if a context of `data` has no noise-free episode to compare with.
         """
-        if np.isnan(data.clean_returns()).any():
-            raise ValueError(
-                "`data` must have a noise-free episode of every context, got none; "
-                "set `blend_weight` to 0 to train without blends"
-            )
         self._experts = experts
         draw, rng = UniformSampler(data.family, data.features), np.random.default_rng(seed)
         contexts: list[Mapping[str, float]] = [draw(rng) for _ in range(N_BLENDED)]
         ids, shares = Neighbours(data.family, data.contexts, data.features).shares(contexts)
         trusted = (shares * trust(data, experts, seed)[ids]).sum(axis=1)
-        told = partial(
-            context_inputs,
-            data.family,
-            features=data.features,
-            encode=True,
-            log_speeds=log_speeds,
-        )
         self._inputs, known = told(contexts), told(data.contexts)
         self._ids, self._shares = torch.from_numpy(ids), torch.from_numpy(shares).float()
         gaps = (self._inputs - known[self._ids[:, 0]]).square().sum(dim=1)

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -183,19 +184,21 @@ class HyperDistil:
             raise ValueError("`data.experts` must be there to be asked, got None")
         generator = torch.Generator().manual_seed(seed)
         batches = Minibatches(data, normalise_observations=True, normalise_values=False)
-        logs = config.log_speeds
-        contexts = context_inputs(
-            data.family, data.contexts, data.features, encode=True, log_speeds=logs
+        told = partial(
+            context_inputs,
+            data.family,
+            features=data.features,
+            encode=True,
+            log_speeds=config.log_speeds,
         )
-        blends = None
-        if config.blend_weight > 0:
-            blends = Blends(data, experts, seed, log_speeds=logs)
+        contexts = told(data.contexts)
+        blends = Blends(data, experts, seed, told) if config.blend_weight > 0 else None
         network = Generator(
             contexts.shape[1], data.family.observation_size, data.family.action_size,
             config, generator,
         )  # fmt: skip
         trials = Trials(data, experts, seed) if config.trials else None
-        fitted = FittedHyperDistil(network, config, data, batches, trials)
+        fitted = FittedHyperDistil(network, config, told, batches, trials)
         losses: dict[str, Tensor] = {}
         update = 0
 
@@ -242,16 +245,15 @@ class FittedHyperDistil:
         self,
         network: Generator,
         config: HyperDistilConfig,
-        data: Rollouts,
+        told: Callable[[Sequence[Mapping[str, float]]], Tensor],
         batches: Minibatches,
         trials: Trials | None,
     ) -> None:
         self.network = network
         self.config = config
         self.losses: dict[str, float] = {}
-        self._family, self._features = data.family, data.features
         self._mean, self._scale = batches.observation_mean, batches.observation_scale
-        self._trials = trials
+        self._told, self._trials = told, trials
 
     def policies(self, contexts: Sequence[Mapping[str, float]]) -> MLPPolicies:
         """Generates a policy for each of n_contexts contexts, once.
@@ -273,15 +275,8 @@ class FittedHyperDistil:
 
     def generated(self, contexts: Sequence[Mapping[str, float]]) -> MLPPolicies:
         """The same without trials: what the network puts out."""
-        inputs = context_inputs(
-            self._family,
-            contexts,
-            self._features,
-            encode=True,
-            log_speeds=self.config.log_speeds,
-        )
         with torch.no_grad():
-            layers = self.network(inputs)
+            layers = self.network(self._told(contexts))
         return MLPPolicies(
             tuple(weight.numpy() for weight, _ in layers),
             tuple(bias[:, 0].numpy() for _, bias in layers),

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from experts import Experts, MLPPolicies, Rollouts, play
 from experts.evaluation import episode_seeds
 from experts.neighbours import Neighbours
+from hyper.blending import own_returns
 
 TRIAL_SEED = 9_000_000
 """Added to a fit's seed for the starts of the trials' episodes."""
@@ -28,7 +29,6 @@ FAILING = 0.15
 """A policy fails that returns so much less than the neighbours' experts in each other's contexts,
 as a share of what the contexts' own experts return. Between the training contexts one that works
 returns more than they do; beyond, it may return 0.1 less, which is no fault of its own."""
-
 
 SMALLEST = 1e-6
 """Returns are taken for this large at least, where shares of them are meant."""
@@ -48,17 +48,12 @@ class Trials:
         Raises:
             ValueError: if a context of `data` has no noise-free episode to compare with.
         """
-        self._own = data.clean_returns()
-        if np.isnan(self._own).any():
-            raise ValueError(
-                "`data` must have a noise-free episode of every context, got none; "
-                "set `trials` to False to do without"
-            )
+        self._own = own_returns(data, "set `trials` to False to do without")
         self._family, self._contexts, self._reward = data.family, data.contexts, data.reward
         self._n_steps, self._seed = data.mask.shape[2], TRIAL_SEED + seed
         self._experts = experts
         self._neighbours = Neighbours(data.family, data.contexts, data.features)
-        self._known: dict[tuple[int, int], float] = {}
+        self._known = np.full((len(data), len(data)), np.nan)
 
     def nearest(self, contexts: Sequence[Mapping[str, float]]) -> list[Mapping[str, float]]:
         """The training context nearest to each context.
@@ -91,33 +86,27 @@ class Trials:
         if tried.size:
             around, parts = ids[tried], shares[tried]
             chosen = policies.select(np.repeat(tried, around.shape[1]))
-            own = self._returns(chosen, around.reshape(-1)).reshape(around.shape)
+            own = self._gains(chosen, around.reshape(-1)).reshape(around.shape)
             behind[tried] = (parts * (self._others(around, parts) - own)).sum(axis=1)
         failing: NDArray[np.bool_] = behind > FAILING
         return failing
 
     def _others(self, around: NDArray[np.intp], shares: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What the other neighbours' experts return in each neighbour's context, in mean (n, k)."""
-        pairs = [
-            [
-                [(j, i) for j, share in zip(row, parts, strict=True) if share > 0 and j != i]
-                for i in row
-            ]
-            for row, parts in zip(around.tolist(), shares.tolist(), strict=True)
-        ]
-        wanted = {pair for row in pairs for others in row for pair in others}
-        missing = np.array(sorted(wanted - self._known.keys()), dtype=np.intp).reshape(-1, 2)
-        if len(missing):
-            returns = self._returns(self._experts.policies.select(missing[:, 0]), missing[:, 1])
-            self._known |= {(j, i): r for (j, i), r in zip(missing.tolist(), returns, strict=True)}
-        return np.array(
-            [[np.mean([self._known[pair] for pair in others]) for others in row] for row in pairs]
-        )
+        """What the other neighbours' experts gain in each neighbour's context, in mean (n, k)."""
+        actors, places = np.broadcast_arrays(around[:, :, None], around[:, None])
+        meant = (shares > 0)[:, :, None] & (actors != places)
+        missing = np.zeros_like(self._known, dtype=np.bool_)
+        missing[actors[meant], places[meant]] = True
+        rows, columns = np.nonzero(missing & np.isnan(self._known))
+        if rows.size:
+            self._known[rows, columns] = self._gains(self._experts.policies.select(rows), columns)
+        means: NDArray[np.float64] = self._known[actors, places].mean(axis=1, where=meant)
+        return means
 
-    def _returns(self, policies: MLPPolicies, ids: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Mean returns (n,) of n policies, one in each of the training contexts `ids`, as shares.
+    def _gains(self, policies: MLPPolicies, ids: NDArray[np.intp]) -> NDArray[np.float64]:
+        """How much more n policies return (n,), each in one of the training contexts `ids`.
 
-        1 is what the own expert returns, 0 is less than that by its size.
+        More than the context's own expert, and as a share of what that one returns; mostly below 0.
         """
         played = play(
             policies,
@@ -131,6 +120,5 @@ class Trials:
             n_threads=torch.get_num_threads(),
         )
         own = self._own[ids]
-        size = np.maximum(np.abs(own), SMALLEST)
-        shares: NDArray[np.float64] = 1.0 + (played.returns.mean(axis=-1) - own) / size
-        return shares
+        gains: NDArray[np.float64] = played.returns.mean(axis=-1) - own
+        return gains / np.maximum(np.abs(own), SMALLEST)

@@ -79,10 +79,13 @@ class Feature:
         if self.encoding == "angle":
             return np.stack([np.cos(values), np.sin(values)], axis=-1)
         if self.encoding == "signed":
-            magnitude = np.abs(values) / max(abs(self.low), abs(self.high))
-            return np.stack([np.sign(values), 2.0 * magnitude - 1.0], axis=-1)
+            return np.stack([np.sign(values), 2.0 * self.magnitudes(values) - 1.0], axis=-1)
         scaled = 2.0 * (values - self.low) / (self.high - self.low) - 1.0
         return scaled[..., None]
+
+    def magnitudes(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sizes of `values` as shares of the largest allowed one, in [0, 1]."""
+        return np.abs(values) / max(abs(self.low), abs(self.high))
 
 
 def _exact(number: float) -> str:

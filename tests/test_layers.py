@@ -27,7 +27,7 @@ THIRD_PARTY = {
     "param_envs": SCIENTIFIC,
     "experts": LEARNING | {"stable_baselines3", "safetensors", "rich", "minari", "ray"},
     "baselines": LEARNING,
-    "hyper": LEARNING | {"scipy"},
+    "hyper": LEARNING,
     "zeroshot": LEARNING | {"scipy", "matplotlib", "tyro", "rich", "imageio"},
 }
 """Which other libraries a package may import. dm_control and its models are read as data."""

@@ -1,4 +1,6 @@
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +16,10 @@ from hyper.blending import Blends, left_out, trust
 def known_experts(data: Rollouts) -> Experts:
     assert data.experts is not None
     return data.experts
+
+
+def told(data: Rollouts) -> Callable[[Sequence[Mapping[str, float]]], torch.Tensor]:
+    return partial(context_inputs, data.family, features=data.features, encode=True)
 
 
 def test_a_context_is_not_its_own_neighbour(data: Rollouts) -> None:
@@ -63,9 +69,9 @@ def test_blends_are_between_neighbours_of_one_direction(
 ) -> None:
     everywhere = np.ones(len(data.contexts), dtype=np.bool_)
     monkeypatch.setattr(blending, "trust", lambda *_: everywhere)
-    blends = Blends(data, known_experts(data), seed=0)
+    blends = Blends(data, known_experts(data), seed=0, told=told(data))
     drawn = blends.draw(200, torch.Generator().manual_seed(0))
-    known = context_inputs(data.family, data.contexts, data.features, encode=True)
+    known = told(data)(data.contexts)
     assert drawn.inputs.shape == (200, known.shape[1]) and len(drawn.inputs.unique(dim=0)) > 100
     torch.testing.assert_close(drawn.shares.sum(dim=1), torch.ones(200))
     assert (known[drawn.ids][..., 0] == drawn.inputs[:, None, 0]).all(), "the direction"
@@ -78,10 +84,12 @@ def test_blends_are_between_neighbours_of_one_direction(
 def test_only_what_is_trusted_is_blended(data: Rollouts, monkeypatch: pytest.MonkeyPatch) -> None:
     forwards = np.array([context["speed"] > 0 for context in data.contexts])
     monkeypatch.setattr(blending, "trust", lambda *_: forwards)
-    drawn = Blends(data, known_experts(data), seed=0).draw(50, torch.Generator().manual_seed(0))
+    drawn = Blends(data, known_experts(data), seed=0, told=told(data)).draw(
+        50, torch.Generator().manual_seed(0)
+    )
     assert forwards[drawn.ids].all()
     monkeypatch.setattr(blending, "trust", lambda *_: forwards & False)
-    assert Blends(data, known_experts(data), seed=0).weight == 0.0
+    assert Blends(data, known_experts(data), seed=0, told=told(data)).weight == 0.0
     config = HyperDistilConfig(embedding_sizes=(8,), policy_sizes=(8,), updates=2, rounds=0)
     assert set(HyperDistil(config).fit(data, seed=0).losses) == {"action"}
 
@@ -106,8 +114,8 @@ def test_labels_are_weighted_means_of_what_the_experts_do(data: Rollouts) -> Non
 def test_data_without_clean_episodes_is_refused(data: Rollouts) -> None:
     noisy = replace(data, noise=np.full_like(data.noise, 0.1))
     with pytest.raises(ValueError, match="must have a noise-free episode of every context"):
-        Blends(noisy, known_experts(data), seed=0)
+        Blends(noisy, known_experts(data), seed=0, told=told(data))
     mask = data.mask.copy()
     mask[1, data.clean] = False
     with pytest.raises(ValueError, match="must have a noise-free episode of every context"):
-        Blends(replace(data, mask=mask), known_experts(data), seed=0)
+        Blends(replace(data, mask=mask), known_experts(data), seed=0, told=told(data))
