@@ -86,6 +86,11 @@ class MLPs:
         """Length of the vectors that they return."""
         return int(self.weights[-1].shape[2])
 
+    @property
+    def kind(self) -> tuple[tuple[tuple[int, ...], ...], Activation]:
+        """Shape (fan_in, fan_out) of every layer, and the activation: what `stack` needs alike."""
+        return tuple(weight.shape[1:] for weight in self.weights), self.activation
+
     def apply(self, inputs: NDArray[np.floating]) -> Floats:
         """Outputs (n, m, output_size) of network i for its own inputs (n, m, input_size)."""
         hidden = np.asarray(inputs)
@@ -146,13 +151,11 @@ class MLPs:
         if not parts:
             raise ValueError("`parts` must hold at least one batch of networks, got none")
         first = parts[0]
-        shapes = [weight.shape[1:] for weight in first.weights]
         for part in parts[1:]:
-            other = [weight.shape[1:] for weight in part.weights]
-            if part.activation != first.activation or other != shapes:
+            if part.kind != first.kind:
                 raise ValueError(
                     "`parts` must have the same layers and activation to be stacked, got "
-                    f"{shapes} ({first.activation}) and {other} ({part.activation})"
+                    f"{first.kind} and {part.kind}"
                 )
         layers = range(len(first.weights))
         return cls(

@@ -12,7 +12,7 @@ the experts of the training contexts can be asked for free mend that:
         means are known to work. It counts where training contexts are few.
 
 And what comes out is tried (`hyper.trials`): a policy that does worse in the training contexts
-around its own than the experts from there is replaced by the nearest training context's.
+around its own than the experts from there is replaced by the nearest of these.
 
 The generator is HyperZero's without the critic. No context outside the training data is ever played
 or has a label of its own: blends are of training contexts' experts, on training contexts' states,
@@ -69,8 +69,12 @@ class HyperDistilConfig:
         blend_weight: weight of the loss between training contexts, see `Blends`; 0 leaves it out.
         batch_blends: contexts a minibatch for it.
         log_speeds: whether the network is told the logarithm of a speed's magnitude beside it.
-        trials: whether generated policies are tried in the training contexts around theirs, see
-            `Trials`; it takes seconds for a set of contexts.
+        trials: episodes of each generated policy in each training context around its own, see
+            `Trials`; 0 leaves trials out. They are played when policies are asked for, and take
+            seconds to minutes for a set of contexts.
+        trial_margin: a policy fails there that loses so much more than the experts from around, as
+            a share of the return. One that works loses less than they do, or about as much where
+            all of them do equally well; then nothing is lost by taking one of theirs.
     """
 
     embedding_sizes: tuple[int, ...] = (64, 128, 256)
@@ -89,12 +93,13 @@ class HyperDistilConfig:
     blend_weight: float = 0.3
     batch_blends: int = 16
     log_speeds: bool = True
-    trials: bool = True
+    trials: int = 6
+    trial_margin: float = 0.05
 
     def __post_init__(self) -> None:
         for name in ("updates", "batch_tasks", "batch_states", "batch_blends"):
             require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
-        for name in ("n_blocks", "rounds"):
+        for name in ("n_blocks", "rounds", "trials"):
             require(name, getattr(self, name), getattr(self, name) >= 0, "at least 0")
         for name in ("embedding_sizes", "policy_sizes"):
             sizes = getattr(self, name)
@@ -106,8 +111,9 @@ class HyperDistilConfig:
         fits = self.noise and all(0 < deviation < float("inf") for deviation in self.noise)
         require("noise", self.noise, fits, "finite numbers above 0")
         require("focus", self.focus, 0 <= self.focus <= 1, "in [0, 1]")
-        weight = self.blend_weight
-        require("blend_weight", weight, 0 <= weight < float("inf"), "at least 0 and finite")
+        for name in ("blend_weight", "trial_margin"):
+            value = getattr(self, name)
+            require(name, value, 0 <= value < float("inf"), "at least 0 and finite")
         schedules = ("one-cycle", "constant")
         require("schedule", self.schedule, self.schedule in schedules, f"one of {schedules}")
 
@@ -197,7 +203,11 @@ class HyperDistil:
             contexts.shape[1], data.family.observation_size, data.family.action_size,
             config, generator,
         )  # fmt: skip
-        trials = Trials(data, experts, seed) if config.trials else None
+        trials = (
+            Trials(data, experts, seed=seed, n_episodes=config.trials, margin=config.trial_margin)
+            if config.trials
+            else None
+        )
         fitted = FittedHyperDistil(network, config, told, batches, trials)
         losses: dict[str, Tensor] = {}
         update = 0
@@ -258,7 +268,8 @@ class FittedHyperDistil:
     def policies(self, contexts: Sequence[Mapping[str, float]]) -> MLPPolicies:
         """Generates a policy for each of n_contexts contexts, once.
 
-        With `trials`, one that fails is the nearest training context's instead.
+        With `trials`, one that fails is replaced: by the nearest training context's expert, or
+        where experts are networks of another kind than `policy_sizes`, by what is generated there.
 
         Raises:
             ValueError: if there is none, or for an unknown feature or a value out of range.
@@ -269,8 +280,10 @@ class FittedHyperDistil:
         failing = self._trials.failing(policies, contexts)
         if not failing.any():
             return policies
-        nearest = self.generated(self._trials.nearest(contexts))
-        both = MLPPolicies.stack([policies, nearest])
+        nearest = self._trials.nearest(contexts)
+        alike = nearest.policies.kind == policies.kind
+        instead = nearest.policies if alike else self.generated(nearest.contexts)
+        both = MLPPolicies.stack([policies, instead])
         return both.select(np.arange(len(policies)) + len(policies) * failing)
 
     def generated(self, contexts: Sequence[Mapping[str, float]]) -> MLPPolicies:

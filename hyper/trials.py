@@ -22,14 +22,6 @@ from hyper.blending import own_returns
 TRIAL_SEED = 9_000_000
 """Added to a fit's seed for the starts of the trials' episodes."""
 
-TRIAL_EPISODES = 4
-"""Of each policy in each neighbouring context."""
-
-FAILING = 0.15
-"""A policy fails that returns so much less than the neighbours' experts in each other's contexts,
-as a share of what the contexts' own experts return. Between the training contexts one that works
-returns more than they do; beyond, it may return 0.1 less, which is no fault of its own."""
-
 SMALLEST = 1e-6
 """Returns are taken for this large at least, where shares of them are meant."""
 
@@ -37,32 +29,38 @@ SMALLEST = 1e-6
 class Trials:
     """Tries policies in the training contexts around the contexts that they are for."""
 
-    def __init__(self, data: Rollouts, experts: Experts, seed: int) -> None:
+    def __init__(
+        self, data: Rollouts, experts: Experts, *, seed: int, n_episodes: int, margin: float
+    ) -> None:
         """Notes what is needed; nothing is played yet.
 
         Args:
             data: rollouts of the training contexts' experts.
             experts: those.
             seed: of the starts, the same ones for all policies, whichever are tried together.
+            n_episodes: of each policy in each neighbouring context.
+            margin: a policy fails that returns so much less than the neighbours' experts in each
+                other's contexts, as a share of what the contexts' own experts return.
 
         Raises:
             ValueError: if a context of `data` has no noise-free episode to compare with.
         """
-        self._own = own_returns(data, "set `trials` to False to do without")
+        self._own = own_returns(data, "set `trials` to 0 to do without")
         self._family, self._contexts, self._reward = data.family, data.contexts, data.reward
         self._n_steps, self._seed = data.mask.shape[2], TRIAL_SEED + seed
+        self._n_episodes, self._margin = n_episodes, margin
         self._experts = experts
         self._neighbours = Neighbours(data.family, data.contexts, data.features)
         self._known = np.full((len(data), len(data)), np.nan)
 
-    def nearest(self, contexts: Sequence[Mapping[str, float]]) -> list[Mapping[str, float]]:
-        """The training context nearest to each context.
+    def nearest(self, contexts: Sequence[Mapping[str, float]]) -> Experts:
+        """The expert of the training context nearest to each context.
 
         Raises:
             ValueError: if there is no context, or for an unknown feature or a value out of range.
         """
         ids, _ = self._neighbours.shares(contexts)
-        return [self._contexts[i] for i in ids[:, 0]]
+        return self._experts.select(ids[:, 0])
 
     def failing(
         self, policies: MLPPolicies, contexts: Sequence[Mapping[str, float]]
@@ -88,7 +86,7 @@ class Trials:
             chosen = policies.select(np.repeat(tried, around.shape[1]))
             own = self._gains(chosen, around.reshape(-1)).reshape(around.shape)
             behind[tried] = (parts * (self._others(around, parts) - own)).sum(axis=1)
-        failing: NDArray[np.bool_] = behind > FAILING
+        failing: NDArray[np.bool_] = behind > self._margin
         return failing
 
     def _others(self, around: NDArray[np.intp], shares: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -113,9 +111,9 @@ class Trials:
             self._family,
             [self._contexts[i] for i in ids],
             reward=self._reward,
-            n_episodes=TRIAL_EPISODES,
+            n_episodes=self._n_episodes,
             seed=self._seed,
-            starts=episode_seeds(self._seed, 1, TRIAL_EPISODES) * len(ids),
+            starts=episode_seeds(self._seed, 1, self._n_episodes) * len(ids),
             n_steps=self._n_steps,
             n_threads=torch.get_num_threads(),
         )

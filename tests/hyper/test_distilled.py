@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from experts import Rollouts
+from experts import MLPPolicies, Rollouts
 from experts.minibatches import Minibatches, States
 from hyper import FittedHyperDistil, HyperDistil, HyperDistilConfig
 from hyper.distilled import _hard_steps, action_loss
@@ -117,21 +117,34 @@ def test_a_policy_without_errors_is_asked_everywhere(data: Rollouts) -> None:
     assert set(np.unique(drawn % data.mask.shape[2])) == set(range(5))
 
 
+@pytest.mark.parametrize("alike", [True, False])
 def test_a_policy_that_fails_is_the_nearest_training_contexts(
-    data: Rollouts, monkeypatch: pytest.MonkeyPatch
+    data: Rollouts, alike: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """That one's expert, or of experts of another kind what is generated for it."""
+    experts = data.experts
+    assert experts is not None
+    if alike:
+        n, shapes = len(data), [(17, 32), (32, 32), (32, 6)]
+        networks = MLPPolicies(
+            tuple(np.random.default_rng(0).random((n, *shape)) for shape in shapes),
+            tuple(np.zeros((n, shape[1])) for shape in shapes),
+            activation="relu",
+        )
+        experts = replace(experts, policies=networks)
     asked = [{"speed": speed} for speed in (1.3, 1.7, 2.3)]
-    fitted = HyperDistil(QUICK).fit(data, seed=0)
+    fitted = HyperDistil(QUICK).fit(replace(data, experts=experts), seed=0)
     monkeypatch.setattr(Trials, "failing", lambda *_: np.array([False, True, False]))
-    found = fitted.policies(asked).weights[0]
-    own, nearest = fitted.generated(asked).weights[0], fitted.generated([{"speed": 2.0}]).weights[0]
+    found, own = fitted.policies(asked).weights[0], fitted.generated(asked).weights[0]
+    place = [context["speed"] for context in data.contexts].index(2.0)
+    instead = experts.policies.select([place]) if alike else fitted.generated([{"speed": 2.0}])
     np.testing.assert_allclose(found[[0, 2]], own[[0, 2]], rtol=1e-5)
-    np.testing.assert_allclose(found[1], nearest[0], rtol=1e-4, atol=1e-5)
-    assert not np.allclose(own[1], nearest[0], atol=1e-5)
+    np.testing.assert_allclose(found[1], instead.weights[0][0], rtol=1e-4, atol=1e-5)
+    assert not np.allclose(own[1], found[1], atol=1e-5)
 
 
 def test_without_trials_nothing_is_played(data: Rollouts, monkeypatch: pytest.MonkeyPatch) -> None:
-    fitted = HyperDistil(replace(QUICK, trials=False)).fit(data, seed=0)
+    fitted = HyperDistil(replace(QUICK, trials=0)).fit(data, seed=0)
     monkeypatch.setattr(Trials, "failing", None)
     found = fitted.policies([{"speed": 1.3}])
     assert np.array_equal(found.weights[0], fitted.generated([{"speed": 1.3}]).weights[0])
@@ -175,6 +188,8 @@ def test_the_loss_is_the_mean_squared_error_behind_tanh() -> None:
         ({"focus": 1.1}, r"`focus` must be in \[0, 1\], got 1.1"),
         ({"rounds": -1}, "`rounds` must be at least 0, got -1"),
         ({"blend_weight": -0.1}, "`blend_weight` must be at least 0"),
+        ({"trials": -1}, "`trials` must be at least 0"),
+        ({"trial_margin": -0.1}, "`trial_margin` must be at least 0 and finite"),
     ],
 )
 def test_a_config_that_makes_no_sense_is_refused(changes: dict[str, Any], text: str) -> None:

@@ -9,12 +9,18 @@ from numpy.typing import NDArray
 
 from experts import Experts, MLPPolicies, Rollouts
 from hyper import trials
-from hyper.trials import TRIAL_EPISODES, Trials
+from hyper.trials import Trials
+
+N_EPISODES = 3
 
 
 def known_experts(data: Rollouts) -> Experts:
     assert data.experts is not None
     return data.experts
+
+
+def trials_of(data: Rollouts) -> Trials:
+    return Trials(data, known_experts(data), seed=0, n_episodes=N_EPISODES, margin=0.05)
 
 
 def policies_for(values: list[float]) -> MLPPolicies:
@@ -38,14 +44,12 @@ class Played:
     def __call__(
         self, policies: MLPPolicies, _: object, contexts: list[Mapping[str, float]], **options: Any
     ) -> object:
-        assert len(policies) == len(contexts) and options["n_episodes"] == TRIAL_EPISODES
-        starts = np.reshape(options["starts"], (len(policies), TRIAL_EPISODES))
-        assert (starts == starts[0]).all() and len(set(starts[0])) == TRIAL_EPISODES
+        assert len(policies) == len(contexts) and options["n_episodes"] == N_EPISODES
+        starts = np.reshape(options["starts"], (len(policies), N_EPISODES))
+        assert (starts == starts[0]).all() and len(set(starts[0])) == N_EPISODES
         self.calls.append(len(policies))
         returns = [self.returned(policies, i, context) for i, context in enumerate(contexts)]
-        return SimpleNamespace(
-            returns=np.repeat(np.array(returns)[:, None], TRIAL_EPISODES, axis=1)
-        )
+        return SimpleNamespace(returns=np.repeat(np.array(returns)[:, None], N_EPISODES, axis=1))
 
     def returned(self, policies: MLPPolicies, i: int, context: Mapping[str, float]) -> float:
         speed = self.speeds.get(policies.weights[0][i].tobytes(), float(policies.biases[-1][i, 0]))
@@ -69,7 +73,7 @@ def played(data: Rollouts, monkeypatch: pytest.MonkeyPatch) -> Played:
 
 def failing(data: Rollouts, values: list[float], speeds: list[float]) -> NDArray[np.bool_]:
     contexts = [{"speed": speed} for speed in speeds]
-    return Trials(data, known_experts(data), seed=0).failing(policies_for(values), contexts)
+    return trials_of(data).failing(policies_for(values), contexts)
 
 
 def test_a_policy_that_falls_fails_and_one_that_interpolates_does_not(
@@ -87,7 +91,7 @@ def test_training_contexts_are_not_tried(data: Rollouts, played: Played) -> None
 
 def test_experts_are_played_once_a_pair(data: Rollouts, played: Played) -> None:
     """Two policies between the same two contexts, each other's experts there, and no more."""
-    tried = Trials(data, known_experts(data), seed=0)
+    tried = trials_of(data)
     for expected in ([4, 2], [4, 2, 4]):
         tried.failing(policies_for([1.4, 1.6]), [{"speed": 1.4}, {"speed": 1.6}])
         assert played.calls == expected
@@ -95,20 +99,18 @@ def test_experts_are_played_once_a_pair(data: Rollouts, played: Played) -> None:
 
 def test_episodes_are_played_for_real(data: Rollouts) -> None:
     """The experts' own policies do not fail where they come from, nor between alike experts."""
-    experts = known_experts(data)
-    tried = Trials(data, experts, seed=0)
+    tried = trials_of(data)
     between = [{"speed": 1.5}, {"speed": -1.5}]
-    nearest = [list(data.contexts).index(context) for context in tried.nearest(between)]
-    assert not tried.failing(experts.policies.select(nearest), between).any()
+    assert not tried.failing(tried.nearest(between).policies, between).any()
 
 
-def test_the_nearest_training_context_is_found(data: Rollouts) -> None:
-    tried = Trials(data, known_experts(data), seed=0)
+def test_the_nearest_training_contexts_expert_is_found(data: Rollouts) -> None:
+    tried = trials_of(data)
     found = tried.nearest([{"speed": 1.1}, {"speed": -0.9}])
-    assert [context["speed"] for context in found] == [1.0, -1.0]
+    assert [context["speed"] for context in found.contexts] == [1.0, -1.0]
 
 
 def test_data_without_clean_episodes_is_refused(data: Rollouts) -> None:
     noisy = replace(data, noise=np.full_like(data.noise, 0.1))
-    with pytest.raises(ValueError, match=r"noise-free episode of every context.*`trials` to False"):
-        Trials(noisy, known_experts(data), seed=0)
+    with pytest.raises(ValueError, match=r"noise-free episode of every context.*`trials` to 0"):
+        trials_of(noisy)
