@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experts.policy import MLPPolicies
-from param_envs import Family, Feature
+from param_envs import Context, Family, Feature
 
 SAME = 1e-9
 """Encoded contexts closer than this are one."""
@@ -52,6 +52,9 @@ class Neighbours:
 
     Distances are between encoded contexts, where a signed speed is a direction and a magnitude.
     Contexts of another direction are left out as long as there are some of the right one.
+
+    Attributes:
+        known: the encoded contexts, (n_known, n_inputs).
     """
 
     def __init__(
@@ -71,10 +74,18 @@ class Neighbours:
                 of the number of features.
         """
         self._family, self._features = family, features
-        self._known = family.encode(contexts, features)
+        self.known = family.encode(contexts, features)
         self._selected = family.selected(features)
         self._directions = directions(self._selected, contexts)
         self._n = min(n or 2 ** len(features), len(contexts))
+
+    def encoded(self, contexts: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
+        """Encoded contexts (n_contexts, n_inputs), between which distances are measured.
+
+        Raises:
+            ValueError: if there is no context, or for an unknown feature or a value out of range.
+        """
+        return self._family.encode(self._validated(contexts), self._features)
 
     def shares(
         self, contexts: Sequence[Mapping[str, float]]
@@ -87,21 +98,23 @@ class Neighbours:
         Raises:
             ValueError: if there is no context, or for an unknown feature or a value out of range.
         """
-        if not contexts:
-            raise ValueError("`contexts` must hold at least one context, got none")
-        validated = [self._family.context(**context) for context in contexts]
-        encoded = self._family.encode(validated, self._features)
+        encoded = self.encoded(contexts)
         ids = np.zeros((len(encoded), self._n), dtype=np.intp)
         shares = np.zeros((len(encoded), self._n))
-        for row, direction in enumerate(directions(self._selected, validated)):
+        for row, direction in enumerate(directions(self._selected, self._validated(contexts))):
             allowed = np.flatnonzero((self._directions == direction).all(axis=1))
             if allowed.size == 0:  # none of this direction: any is as good
-                allowed = np.arange(len(self._known))
+                allowed = np.arange(len(self.known))
             n = min(self._n, allowed.size)
-            near, parts = neighbours_of(self._known[allowed], encoded[row : row + 1], n)
+            near, parts = neighbours_of(self.known[allowed], encoded[row : row + 1], n)
             ids[row] = allowed[near[0, 0]]
             ids[row, :n], shares[row, :n] = allowed[near[0]], parts[0]
         return ids, shares
+
+    def _validated(self, contexts: Sequence[Mapping[str, float]]) -> list[Context]:
+        if not contexts:
+            raise ValueError("`contexts` must hold at least one context, got none")
+        return [self._family.context(**context) for context in contexts]
 
 
 class ActionMeans:

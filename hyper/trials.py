@@ -2,8 +2,8 @@
 
 The experts of two neighbouring contexts may do the same in two ways, with two gaits for instance. A
 generator that fills in between them may get neither, and its policies fall. To find out, no other
-context has to be played: a policy for a context in between is nearer to each of its neighbours than
-the neighbours are to each other, and should do no worse there than the others' experts do.
+context has to be played: a context in between is nearer to each of its neighbours than these are
+to each other, and its policy should do no worse there than the others' experts do.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ from hyper.blending import own_returns
 
 TRIAL_SEED = 9_000_000
 """Added to a fit's seed for the starts of the trials' episodes."""
+
+FARTHER = 1.1
+"""Times as far from a neighbour as a policy's own context has another one to be at least, for its
+expert to be what the policy is compared with there."""
 
 SMALLEST = 1e-6
 """Returns are taken for this large at least, where shares of them are meant."""
@@ -67,9 +71,10 @@ class Trials:
     ) -> NDArray[np.bool_]:
         """Which of n policies (n,) do worse around their contexts than the experts from there.
 
-        In each training context around a policy's own, the policy is compared with the experts of
-        the others around; a context counts by its share, see `Neighbours.shares`. The policy of
-        a training context is not tried, and none fails that has one neighbour alone.
+        In each training context around a policy's own, the policy is compared with those experts
+        of the others around that come from farther away; a context counts by its share, see
+        `Neighbours.shares`. Where none does, as beyond all training contexts, nothing fails, nor
+        does the policy of a training context.
 
         Args:
             policies: one a context.
@@ -79,26 +84,35 @@ class Trials:
             ValueError: if there is no context, or for an unknown feature or a value out of range.
         """
         ids, shares = self._neighbours.shares(contexts)
-        behind = np.zeros(len(contexts))
-        tried = np.flatnonzero((shares > 0).sum(axis=1) > 1)
-        if tried.size:
-            around, parts = ids[tried], shares[tried]
-            chosen = policies.select(np.repeat(tried, around.shape[1]))
-            own = self._gains(chosen, around.reshape(-1)).reshape(around.shape)
-            behind[tried] = (parts * (self._others(around, parts) - own)).sum(axis=1)
-        failing: NDArray[np.bool_] = behind > self._margin
+        around = self._neighbours.known[ids]
+        away = np.linalg.norm(around - self._neighbours.encoded(contexts)[:, None], axis=-1)
+        apart = np.linalg.norm(around[:, :, None] - around[:, None], axis=-1)
+        near = shares > 0
+        compared = near[:, :, None] & near[:, None] & (apart > FARTHER * away[:, None])
+        behind, weights = np.zeros(ids.shape), shares * compared.any(axis=1)
+        tried, places = np.nonzero(weights)
+        if not tried.size:
+            return np.zeros(len(contexts), dtype=np.bool_)
+        own = self._gains(policies.select(tried), ids[tried, places])
+        behind[tried, places] = self._others(ids, compared)[tried, places] - own
+        failing: NDArray[np.bool_] = (weights * (behind - self._margin)).sum(axis=1) > 0
         return failing
 
-    def _others(self, around: NDArray[np.intp], shares: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What the other neighbours' experts gain in each neighbour's context, in mean (n, k)."""
-        actors, places = np.broadcast_arrays(around[:, :, None], around[:, None])
-        meant = (shares > 0)[:, :, None] & (actors != places)
+    def _others(self, ids: NDArray[np.intp], compared: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """What neighbours' experts gain in each neighbour's context, in mean (n, k), 0 for none.
+
+        Args:
+            ids: the neighbours, (n, k).
+            compared: which of them counts as an expert in which place, (n, k, k).
+        """
+        actors, places = np.broadcast_arrays(ids[:, :, None], ids[:, None])
         missing = np.zeros_like(self._known, dtype=np.bool_)
-        missing[actors[meant], places[meant]] = True
+        missing[actors[compared], places[compared]] = True
         rows, columns = np.nonzero(missing & np.isnan(self._known))
         if rows.size:
             self._known[rows, columns] = self._gains(self._experts.policies.select(rows), columns)
-        means: NDArray[np.float64] = self._known[actors, places].mean(axis=1, where=meant)
+        gains = np.where(compared, self._known[actors, places], 0.0).sum(axis=1)
+        means: NDArray[np.float64] = gains / np.maximum(compared.sum(axis=1), 1)
         return means
 
     def _gains(self, policies: MLPPolicies, ids: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -83,6 +83,14 @@ def test_a_policy_that_falls_fails_and_one_that_interpolates_does_not(
     assert found.tolist() == [False, True, False]
 
 
+def test_with_both_neighbours_on_one_side_nothing_is_tried(data: Rollouts, played: Played) -> None:
+    """Nearest to -2.75 are -3 and -2, and to 4.6 are 4 and 3.5, between which it is not."""
+    assert failing(data, [99.0], [-2.75]).all()
+    played.calls.clear()
+    assert not failing(data, [99.0], [4.6]).any()
+    assert played.calls == []
+
+
 def test_training_contexts_are_not_tried(data: Rollouts, played: Played) -> None:
     known = [context["speed"] for context in data.contexts[:3]]
     assert not failing(data, [99.0] * 3, known).any()
