@@ -237,11 +237,12 @@ def published_table(records: Sequence[Record]) -> str:
         learned = [row["ratio"] for row in ours.values() if row["kind"] == "method"]
         measured_suites += bool(learned)
         ahead += bool(learned) and max(learned) > max(theirs.values())
-    lines += [
-        "",
-        f"The best learned method of a suite is ahead of all published ones on {ahead} of the "
-        f"{measured_suites} suites that are measured.",
-    ]
+    if measured_suites:
+        lines += [
+            "",
+            f"The best learned method of a suite is ahead of all published ones on {ahead} of the "
+            f"{measured_suites} suites that are measured.",
+        ]
     return "\n".join(lines)
 
 

@@ -215,7 +215,7 @@ def test_without_results_nothing_is_measured(hyperzero: ModuleType, root: Path) 
     assert f"| {hyperzero.FINGER_CHOICE} | not measured |" in text
     assert "Rows that learn nothing, by paired intervals: not measured." in text
     assert "Cost of the fits: not measured." in text
-    assert "| walker-torso-reach | - (336.7) |" in text
+    assert "| walker-torso-reach | - (0.38) |" in text
     hyperzero.write(root)
     assert (root / hyperzero.PAGE).read_text() == text, "writing again changes nothing"
 
@@ -295,12 +295,24 @@ def test_results_of_a_reproduction_are_copied(hyperzero: ModuleType, root: Path)
     assert (root / "docs/results/hyperzero/fifth/walker-torso-reach-random-0.2.json").exists()
     text = hyperzero.write(root).read_text()
     (row,) = [line for line in text.splitlines() if line.startswith("| walker-torso-reach |")]
-    assert "| 700 (642.2) |" in row and row.endswith("| 800 |")
+    assert "| - (0.06) | 0.70 (0.72) | - (0.79) |" in row and row.endswith("| - | 0.80 | 2 |")
+    assert "ahead of all published ones on 0 of the 1 suites that are measured" in text
     assert "in 1 of 1 runs one of them is as good as the best learned method, or better:" in text
     assert "- walker-torso-reach, random:0.2 (fifth): nearest, against hyperzero" in text
     assert "Cost of the fits of 1 runs: 1.0 hours" in text, "two seeds of half an hour"
     with pytest.raises(FileNotFoundError, match="no results in"):
         hyperzero.copy_results(root / "nowhere", root)
+
+
+def test_suites_ahead_of_the_published_ones_are_counted(hyperzero: ModuleType, root: Path) -> None:
+    """By learned methods alone: what learns nothing may be ahead everywhere."""
+    for suite, ratios in (
+        ("finger-speed-reach", {"hyperzero": 0.6, "hyperdistil": 0.9, "nearest": 0.5}),
+        ("walker-speed-reach", {"hyperzero": 0.6, "hyperdistil": 0.5, "nearest": 0.9}),
+    ):
+        save(record(suite, ratios, split_rule="random:0.2", part="fifth"), root, f"{suite}.json")
+    text = hyperzero.write(root).read_text()
+    assert "ahead of all published ones on 1 of the 2 suites that are measured" in text
 
 
 def test_a_page_without_markers_is_refused(hyperzero: ModuleType, root: Path) -> None:
