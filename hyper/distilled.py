@@ -11,7 +11,7 @@ the experts of the training contexts can be asked for free mend that:
         towards the mean of what the experts of the nearest training contexts do, as far as such
         means are known to work. It counts where training contexts are few.
 
-And what comes out is tried (`hyper.trials`): a policy that does worse in the training contexts
+And what comes out is tried (`hyper.trials`): a policy that is no better in the training contexts
 around its own than the experts from there is replaced by the nearest of these.
 
 The generator is HyperZero's without the critic. No context outside the training data is ever played
@@ -72,9 +72,8 @@ class HyperDistilConfig:
         trials: episodes of each generated policy in each training context around its own, see
             `Trials`; 0 leaves trials out. They are played when policies are asked for, and take
             seconds to minutes for a set of contexts.
-        trial_margin: a policy fails there that loses so much more than the experts from around, as
-            a share of the return. One that works loses less than they do, or about as much where
-            all of them do equally well; then nothing is lost by taking one of theirs.
+        trial_gain: what a policy has to return more there than the experts from around do in each
+            other's contexts, as a share, or it is not better than the nearest of these.
     """
 
     embedding_sizes: tuple[int, ...] = (64, 128, 256)
@@ -94,7 +93,7 @@ class HyperDistilConfig:
     batch_blends: int = 16
     log_speeds: bool = True
     trials: int = 6
-    trial_margin: float = 0.05
+    trial_gain: float = 0.02
 
     def __post_init__(self) -> None:
         for name in ("updates", "batch_tasks", "batch_states", "batch_blends"):
@@ -111,7 +110,7 @@ class HyperDistilConfig:
         fits = self.noise and all(0 < deviation < float("inf") for deviation in self.noise)
         require("noise", self.noise, fits, "finite numbers above 0")
         require("focus", self.focus, 0 <= self.focus <= 1, "in [0, 1]")
-        for name in ("blend_weight", "trial_margin"):
+        for name in ("blend_weight", "trial_gain"):
             value = getattr(self, name)
             require(name, value, 0 <= value < float("inf"), "at least 0 and finite")
         schedules = ("one-cycle", "constant")
@@ -204,7 +203,7 @@ class HyperDistil:
             config, generator,
         )  # fmt: skip
         trials = (
-            Trials(data, experts, seed=seed, n_episodes=config.trials, margin=config.trial_margin)
+            Trials(data, experts, seed=seed, n_episodes=config.trials, gain=config.trial_gain)
             if config.trials
             else None
         )

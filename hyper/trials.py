@@ -1,9 +1,10 @@
-"""Whether a generated policy works between training contexts, tried in the training contexts.
+"""Whether a generated policy is worth it between training contexts, tried in the training contexts.
 
 The experts of two neighbouring contexts may do the same in two ways, with two gaits for instance. A
 generator that fills in between them may get neither, and its policies fall. To find out, no other
 context has to be played: a context in between is nearer to each of its neighbours than these are
-to each other, and its policy should do no worse there than the others' experts do.
+to each other, and its policy should do better there than the others' experts do. If it does not,
+either it does not work, or the experts serve each other's contexts, and the one in between as well.
 """
 
 from __future__ import annotations
@@ -23,8 +24,13 @@ TRIAL_SEED = 9_000_000
 """Added to a fit's seed for the starts of the trials' episodes."""
 
 FARTHER = 1.1
-"""Times as far from a neighbour as a policy's own context has another one to be at least, for its
-expert to be what the policy is compared with there."""
+"""Times as far from a neighbour as a policy's own context has another one to be, for its expert to
+be what the policy is compared with there."""
+
+SERVING = 0.05
+"""An expert that is as far counts if it loses at most so much: at the end of a range, what serves
+both contexts next to it will serve a third. With one that loses more nothing can be said: slower
+speeds are missed by more, as a share."""
 
 SMALLEST = 1e-6
 """Returns are taken for this large at least, where shares of them are meant."""
@@ -34,7 +40,7 @@ class Trials:
     """Tries policies in the training contexts around the contexts that they are for."""
 
     def __init__(
-        self, data: Rollouts, experts: Experts, *, seed: int, n_episodes: int, margin: float
+        self, data: Rollouts, experts: Experts, *, seed: int, n_episodes: int, gain: float
     ) -> None:
         """Notes what is needed; nothing is played yet.
 
@@ -43,8 +49,8 @@ class Trials:
             experts: those.
             seed: of the starts, the same ones for all policies, whichever are tried together.
             n_episodes: of each policy in each neighbouring context.
-            margin: a policy fails that returns so much less than the neighbours' experts in each
-                other's contexts, as a share of what the contexts' own experts return.
+            gain: a policy fails that does not return so much more in the neighbours' contexts than
+                their experts do in each other's, as a share of what the contexts' own return.
 
         Raises:
             ValueError: if a context of `data` has no noise-free episode to compare with.
@@ -52,7 +58,7 @@ class Trials:
         self._own = own_returns(data, "set `trials` to 0 to do without")
         self._family, self._contexts, self._reward = data.family, data.contexts, data.reward
         self._n_steps, self._seed = data.mask.shape[2], TRIAL_SEED + seed
-        self._n_episodes, self._margin = n_episodes, margin
+        self._n_episodes, self._gain = n_episodes, gain
         self._experts = experts
         self._neighbours = Neighbours(data.family, data.contexts, data.features)
         self._known = np.full((len(data), len(data)), np.nan)
@@ -69,12 +75,12 @@ class Trials:
     def failing(
         self, policies: MLPPolicies, contexts: Sequence[Mapping[str, float]]
     ) -> NDArray[np.bool_]:
-        """Which of n policies (n,) do worse around their contexts than the experts from there.
+        """Which of n policies (n,) are no better around their contexts than the experts from there.
 
         In each training context around a policy's own, the policy is compared with those experts
-        of the others around that come from farther away; a context counts by its share, see
-        `Neighbours.shares`. Where none does, as beyond all training contexts, nothing fails, nor
-        does the policy of a training context.
+        of the others around that come from farther away, or from as far and serve it well; a
+        context counts by its share, see `Neighbours.shares`. Where there is none, as far beyond all
+        training contexts, nothing fails, nor does the policy of a training context.
 
         Args:
             policies: one a context.
@@ -87,33 +93,37 @@ class Trials:
         around = self._neighbours.known[ids]
         away = np.linalg.norm(around - self._neighbours.encoded(contexts)[:, None], axis=-1)
         apart = np.linalg.norm(around[:, :, None] - around[:, None], axis=-1)
-        near = shares > 0
-        compared = near[:, :, None] & near[:, None] & (apart > FARTHER * away[:, None])
-        behind, weights = np.zeros(ids.shape), shares * compared.any(axis=1)
+        pairs = (shares > 0)[:, :, None] & (shares > 0)[:, None]
+        farther = pairs & (apart > FARTHER * away[:, None])
+        as_far = pairs & (apart > away[:, None] / FARTHER) & ~farther
+        gains = self._experts_gains(ids, farther | as_far)
+        telling = farther | (as_far & (gains > -SERVING))
+        weights = shares * telling.any(axis=1)
         tried, places = np.nonzero(weights)
         if not tried.size:
             return np.zeros(len(contexts), dtype=np.bool_)
-        own = self._gains(policies.select(tried), ids[tried, places])
-        behind[tried, places] = self._others(ids, compared)[tried, places] - own
-        failing: NDArray[np.bool_] = (weights * (behind - self._margin)).sum(axis=1) > 0
+        others = np.where(telling, gains, 0.0).sum(axis=1) / np.maximum(telling.sum(axis=1), 1)
+        ahead = -others
+        ahead[tried, places] += self._gains(policies.select(tried), ids[tried, places])
+        failing: NDArray[np.bool_] = (weights * (ahead - self._gain)).sum(axis=1) < 0
         return failing
 
-    def _others(self, ids: NDArray[np.intp], compared: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """What neighbours' experts gain in each neighbour's context, in mean (n, k), 0 for none.
+    def _experts_gains(
+        self, ids: NDArray[np.intp], pairs: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """What neighbours' experts gain in each other's contexts, (n, k actors, k places).
 
         Args:
             ids: the neighbours, (n, k).
-            compared: which of them counts as an expert in which place, (n, k, k).
+            pairs: which of them are asked for; the others are nan, unless they are known.
         """
         actors, places = np.broadcast_arrays(ids[:, :, None], ids[:, None])
         missing = np.zeros_like(self._known, dtype=np.bool_)
-        missing[actors[compared], places[compared]] = True
+        missing[actors[pairs], places[pairs]] = True
         rows, columns = np.nonzero(missing & np.isnan(self._known))
         if rows.size:
             self._known[rows, columns] = self._gains(self._experts.policies.select(rows), columns)
-        gains = np.where(compared, self._known[actors, places], 0.0).sum(axis=1)
-        means: NDArray[np.float64] = gains / np.maximum(compared.sum(axis=1), 1)
-        return means
+        return self._known[actors, places]
 
     def _gains(self, policies: MLPPolicies, ids: NDArray[np.intp]) -> NDArray[np.float64]:
         """How much more n policies return (n,), each in one of the training contexts `ids`.

@@ -20,7 +20,7 @@ def known_experts(data: Rollouts) -> Experts:
 
 
 def trials_of(data: Rollouts) -> Trials:
-    return Trials(data, known_experts(data), seed=0, n_episodes=N_EPISODES, margin=0.05)
+    return Trials(data, known_experts(data), seed=0, n_episodes=N_EPISODES, gain=0.02)
 
 
 def policies_for(values: list[float]) -> MLPPolicies:
@@ -32,7 +32,7 @@ def policies_for(values: list[float]) -> MLPPolicies:
 
 @dataclass
 class Played:
-    """Stands for `play`: a policy for speed v returns in another context less by |v - v*| / 100.
+    """Stands for `play`: a policy for speed v returns in another context less by |v - v*| * slope.
 
     It takes speeds from the bias, of experts from `speeds`; a bias of 99 is a policy that falls.
     """
@@ -40,6 +40,7 @@ class Played:
     own: Mapping[float, float]
     speeds: Mapping[bytes, float]
     calls: list[int]
+    slope: float = 0.1
 
     def __call__(
         self, policies: MLPPolicies, _: object, contexts: list[Mapping[str, float]], **options: Any
@@ -54,7 +55,7 @@ class Played:
     def returned(self, policies: MLPPolicies, i: int, context: Mapping[str, float]) -> float:
         speed = self.speeds.get(policies.weights[0][i].tobytes(), float(policies.biases[-1][i, 0]))
         own = self.own[context["speed"]]
-        lost = 0.5 if speed == 99.0 else abs(speed - context["speed"]) / 100.0
+        lost = 0.5 if speed == 99.0 else abs(speed - context["speed"]) * self.slope
         return own - lost * abs(own)
 
 
@@ -83,11 +84,27 @@ def test_a_policy_that_falls_fails_and_one_that_interpolates_does_not(
     assert found.tolist() == [False, True, False]
 
 
-def test_with_both_neighbours_on_one_side_nothing_is_tried(data: Rollouts, played: Played) -> None:
-    """Nearest to -2.75 are -3 and -2, and to 4.6 are 4 and 3.5, between which it is not."""
-    assert failing(data, [99.0], [-2.75]).all()
-    played.calls.clear()
-    assert not failing(data, [99.0], [4.6]).any()
+def test_where_experts_serve_each_other_the_nearest_is_as_good(
+    data: Rollouts, played: Played
+) -> None:
+    """A policy then gains too little to be wanted."""
+    assert not failing(data, [1.5], [1.5]).any()
+    played.slope = 0.01
+    assert failing(data, [1.5], [1.5]).all()
+
+
+@pytest.mark.parametrize(("slope", "fails"), [(0.01, True), (0.5, False)])
+def test_at_the_end_of_a_range_experts_count_that_serve(
+    data: Rollouts, played: Played, slope: float, fails: bool
+) -> None:
+    """3.5's expert is as far from 4 as the policy of 4.5."""
+    played.slope = slope
+    assert failing(data, [99.0], [4.5]).tolist() == [fails]
+    assert played.calls == ([1, 1] if fails else [1])
+
+
+def test_far_from_all_contexts_nothing_is_tried(data: Rollouts, played: Played) -> None:
+    assert not failing(data, [99.0], [6.0]).any()
     assert played.calls == []
 
 
@@ -98,15 +115,15 @@ def test_training_contexts_are_not_tried(data: Rollouts, played: Played) -> None
 
 
 def test_experts_are_played_once_a_pair(data: Rollouts, played: Played) -> None:
-    """Two policies between the same two contexts, each other's experts there, and no more."""
+    """Each other's experts in the two contexts, then two policies between them, and no more."""
     tried = trials_of(data)
-    for expected in ([4, 2], [4, 2, 4]):
+    for expected in ([2, 4], [2, 4, 4]):
         tried.failing(policies_for([1.4, 1.6]), [{"speed": 1.4}, {"speed": 1.6}])
         assert played.calls == expected
 
 
 def test_episodes_are_played_for_real(data: Rollouts) -> None:
-    """The experts' own policies do not fail where they come from, nor between alike experts."""
+    """The nearest context's expert does not fail: it is at home in one of those around."""
     tried = trials_of(data)
     between = [{"speed": 1.5}, {"speed": -1.5}]
     assert not tried.failing(tried.nearest(between).policies, between).any()
