@@ -267,8 +267,8 @@ class FittedHyperDistil:
     def policies(self, contexts: Sequence[Mapping[str, float]]) -> MLPPolicies:
         """Generates a policy for each of n_contexts contexts, once.
 
-        With `trials`, one that fails is replaced: by the nearest training context's expert, or
-        where experts are networks of another kind than `policy_sizes`, by what is generated there.
+        With `trials`, one that fails is replaced: by the expert of a training context next to its
+        own, or where experts are networks of another kind, by what is generated for that context.
 
         Raises:
             ValueError: if there is none, or for an unknown feature or a value out of range.
@@ -276,14 +276,16 @@ class FittedHyperDistil:
         policies = self.generated(contexts)
         if self._trials is None:
             return policies
-        failing = self._trials.failing(policies, contexts)
-        if not failing.any():
+        instead = self._trials.better(policies, contexts)
+        failing = np.flatnonzero(instead >= 0)
+        if not failing.size:
             return policies
-        nearest = self._trials.nearest(contexts)
-        alike = nearest.policies.kind == policies.kind
-        instead = nearest.policies if alike else self.generated(nearest.contexts)
-        both = MLPPolicies.stack([policies, instead])
-        return both.select(np.arange(len(policies)) + len(policies) * failing)
+        experts = self._trials.experts.select(instead[failing])
+        alike = experts.policies.kind == policies.kind
+        others = experts.policies if alike else self.generated(experts.contexts)
+        chosen = np.arange(len(policies))
+        chosen[failing] = len(policies) + np.arange(len(failing))
+        return MLPPolicies.stack([policies, others]).select(chosen)
 
     def generated(self, contexts: Sequence[Mapping[str, float]]) -> MLPPolicies:
         """The same without trials: what the network puts out."""

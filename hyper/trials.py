@@ -23,14 +23,19 @@ from hyper.blending import own_returns
 TRIAL_SEED = 9_000_000
 """Added to a fit's seed for the starts of the trials' episodes."""
 
+STRAIGHT = 0.95
+"""Cosine of the angle at a neighbour between the way to a policy's own context and that to another
+neighbour, for that one to lie straight beyond: where speeds and bodies differ, what a change of
+one costs says nothing of the other."""
+
 FARTHER = 1.1
-"""Times as far from a neighbour as a policy's own context has another one to be, for its expert to
-be what the policy is compared with there."""
+"""Times as far as a policy's own context another one beyond it has to be, for its expert to be what
+the policy is compared with."""
 
 SERVING = 0.05
-"""An expert that is as far counts if it loses at most so much: at the end of a range, what serves
-both contexts next to it will serve a third. With one that loses more nothing can be said: slower
-speeds are missed by more, as a share."""
+"""An expert on the other side that is as far counts if it loses at most so much: at the end of a
+range, what serves both contexts next to it will serve a third. With one that loses more nothing can
+be said: slower speeds are missed by more, as a share."""
 
 SMALLEST = 1e-6
 """Returns are taken for this large at least, where shares of them are meant."""
@@ -59,28 +64,20 @@ class Trials:
         self._family, self._contexts, self._reward = data.family, data.contexts, data.reward
         self._n_steps, self._seed = data.mask.shape[2], TRIAL_SEED + seed
         self._n_episodes, self._gain = n_episodes, gain
-        self._experts = experts
+        self.experts = experts
         self._neighbours = Neighbours(data.family, data.contexts, data.features)
         self._known = np.full((len(data), len(data)), np.nan)
 
-    def nearest(self, contexts: Sequence[Mapping[str, float]]) -> Experts:
-        """The expert of the training context nearest to each context.
-
-        Raises:
-            ValueError: if there is no context, or for an unknown feature or a value out of range.
-        """
-        ids, _ = self._neighbours.shares(contexts)
-        return self._experts.select(ids[:, 0])
-
-    def failing(
+    def better(
         self, policies: MLPPolicies, contexts: Sequence[Mapping[str, float]]
-    ) -> NDArray[np.bool_]:
-        """Which of n policies (n,) are no better around their contexts than the experts from there.
+    ) -> NDArray[np.intp]:
+        """Which training contexts' experts to take instead of n policies (n,), -1 for none.
 
-        In each training context around a policy's own, the policy is compared with those experts
-        of the others around that come from farther away, or from as far and serve it well; a
-        context counts by its share, see `Neighbours.shares`. Where there is none, as far beyond all
-        training contexts, nothing fails, nor does the policy of a training context.
+        In a training context next to a policy's own, the policy is compared with the experts of
+        those others around that lie straight beyond its own, or that lie on the other side, are as
+        far and serve the place well. It has to gain more than their mean in every such place;
+        otherwise the expert of the nearest of these places is better. Where there is none, as far
+        beyond all training contexts, the policy stays, and so does that of a training context.
 
         Args:
             policies: one a context.
@@ -91,22 +88,29 @@ class Trials:
         """
         ids, shares = self._neighbours.shares(contexts)
         around = self._neighbours.known[ids]
-        away = np.linalg.norm(around - self._neighbours.encoded(contexts)[:, None], axis=-1)
-        apart = np.linalg.norm(around[:, :, None] - around[:, None], axis=-1)
-        pairs = (shares > 0)[:, :, None] & (shares > 0)[:, None]
-        farther = pairs & (apart > FARTHER * away[:, None])
-        as_far = pairs & (apart > away[:, None] / FARTHER) & ~farther
-        gains = self._experts_gains(ids, farther | as_far)
-        telling = farther | (as_far & (gains > -SERVING))
-        weights = shares * telling.any(axis=1)
-        tried, places = np.nonzero(weights)
-        if not tried.size:
-            return np.zeros(len(contexts), dtype=np.bool_)
+        to_own = self._neighbours.encoded(contexts)[:, None] - around
+        to_others = around[:, :, None] - around[:, None]
+        away, apart = np.linalg.norm(to_own, axis=-1), np.linalg.norm(to_others, axis=-1)
+        products = (to_others * to_own[:, None]).sum(axis=-1)
+        cosines = products / np.maximum(apart * away[:, None], SMALLEST)
+        near = shares > 0
+        pairs = near[:, :, None] & near[:, None]
+        beyond = pairs & (cosines > STRAIGHT) & (apart > FARTHER * away[:, None])
+        opposite = pairs & (cosines < -STRAIGHT) & (apart > away[:, None] / FARTHER)
+        gains = self._experts_gains(ids, beyond | opposite)
+        telling = beyond | (opposite & (gains > -SERVING))
+        places = telling.any(axis=1)
+        instead = np.full(len(contexts), -1, dtype=np.intp)
+        tried = np.nonzero(places)
+        if not tried[0].size:
+            return instead
         others = np.where(telling, gains, 0.0).sum(axis=1) / np.maximum(telling.sum(axis=1), 1)
-        ahead = -others
-        ahead[tried, places] += self._gains(policies.select(tried), ids[tried, places])
-        failing: NDArray[np.bool_] = (weights * (ahead - self._gain)).sum(axis=1) < 0
-        return failing
+        ahead = np.full(ids.shape, np.inf)
+        ahead[tried] = self._gains(policies.select(tried[0]), ids[tried]) - others[tried]
+        failing = ahead.min(axis=1) < self._gain
+        nearest = np.where(places, np.round(away, 9), np.inf).argmin(axis=1)
+        instead[failing] = np.take_along_axis(ids, nearest[:, None], axis=1)[failing, 0]
+        return instead
 
     def _experts_gains(
         self, ids: NDArray[np.intp], pairs: NDArray[np.bool_]
@@ -122,7 +126,7 @@ class Trials:
         missing[actors[pairs], places[pairs]] = True
         rows, columns = np.nonzero(missing & np.isnan(self._known))
         if rows.size:
-            self._known[rows, columns] = self._gains(self._experts.policies.select(rows), columns)
+            self._known[rows, columns] = self._gains(self.experts.policies.select(rows), columns)
         return self._known[actors, places]
 
     def _gains(self, policies: MLPPolicies, ids: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -134,9 +134,9 @@ def test_a_policy_that_fails_is_the_nearest_training_contexts(
         experts = replace(experts, policies=networks)
     asked = [{"speed": speed} for speed in (1.3, 1.7, 2.3)]
     fitted = HyperDistil(QUICK).fit(replace(data, experts=experts), seed=0)
-    monkeypatch.setattr(Trials, "failing", lambda *_: np.array([False, True, False]))
-    found, own = fitted.policies(asked).weights[0], fitted.generated(asked).weights[0]
     place = [context["speed"] for context in data.contexts].index(2.0)
+    monkeypatch.setattr(Trials, "better", lambda *_: np.array([-1, place, -1]))
+    found, own = fitted.policies(asked).weights[0], fitted.generated(asked).weights[0]
     instead = experts.policies.select([place]) if alike else fitted.generated([{"speed": 2.0}])
     np.testing.assert_allclose(found[[0, 2]], own[[0, 2]], rtol=1e-5)
     np.testing.assert_allclose(found[1], instead.weights[0][0], rtol=1e-4, atol=1e-5)
@@ -145,7 +145,7 @@ def test_a_policy_that_fails_is_the_nearest_training_contexts(
 
 def test_without_trials_nothing_is_played(data: Rollouts, monkeypatch: pytest.MonkeyPatch) -> None:
     fitted = HyperDistil(replace(QUICK, trials=0)).fit(data, seed=0)
-    monkeypatch.setattr(Trials, "failing", None)
+    monkeypatch.setattr(Trials, "better", None)
     found = fitted.policies([{"speed": 1.3}])
     assert np.array_equal(found.weights[0], fitted.generated([{"speed": 1.3}]).weights[0])
 

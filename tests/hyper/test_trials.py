@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from experts import Experts, MLPPolicies, Rollouts
+from experts import Experts, MLPPolicies, Rollouts, collect
+from experts.synthetic import smooth_experts
 from hyper import trials
 from hyper.trials import Trials
 
@@ -72,45 +73,51 @@ def played(data: Rollouts, monkeypatch: pytest.MonkeyPatch) -> Played:
     return found
 
 
-def failing(data: Rollouts, values: list[float], speeds: list[float]) -> NDArray[np.bool_]:
+def better(data: Rollouts, values: list[float], speeds: list[float]) -> list[float | None]:
+    """Speeds of the experts to take instead."""
     contexts = [{"speed": speed} for speed in speeds]
-    return trials_of(data).failing(policies_for(values), contexts)
+    found = trials_of(data).better(policies_for(values), contexts)
+    return [None if i < 0 else data.contexts[i]["speed"] for i in found]
 
 
 def test_a_policy_that_falls_fails_and_one_that_interpolates_does_not(
     data: Rollouts, played: Played
 ) -> None:
-    found = failing(data, [1.5, 99.0, -1.5], [1.5, 1.5, -1.5])
-    assert found.tolist() == [False, True, False]
+    assert better(data, [1.5, 99.0, -2.7], [1.5, 1.6, -2.7]) == [None, 2.0, None]
 
 
 def test_where_experts_serve_each_other_the_nearest_is_as_good(
     data: Rollouts, played: Played
 ) -> None:
     """A policy then gains too little to be wanted."""
-    assert not failing(data, [1.5], [1.5]).any()
+    assert better(data, [1.4], [1.4]) == [None]
     played.slope = 0.01
-    assert failing(data, [1.5], [1.5]).all()
+    assert better(data, [1.4], [1.4]) == [1.0]
 
 
-@pytest.mark.parametrize(("slope", "fails"), [(0.01, True), (0.5, False)])
+def test_a_policy_has_to_work_on_both_sides(data: Rollouts, played: Played) -> None:
+    """One for 1 m/s gains more than the experts of the others in one of its two places alone."""
+    assert better(data, [1.0], [1.5]) == [1.0]
+
+
+@pytest.mark.parametrize(("slope", "found"), [(0.01, 4.0), (0.5, None)])
 def test_at_the_end_of_a_range_experts_count_that_serve(
-    data: Rollouts, played: Played, slope: float, fails: bool
+    data: Rollouts, played: Played, slope: float, found: float | None
 ) -> None:
     """3.5's expert is as far from 4 as the policy of 4.5."""
     played.slope = slope
-    assert failing(data, [99.0], [4.5]).tolist() == [fails]
-    assert played.calls == ([1, 1] if fails else [1])
+    assert better(data, [99.0], [4.5]) == [found]
+    assert played.calls == [1, 1][: 2 if found else 1]
 
 
 def test_far_from_all_contexts_nothing_is_tried(data: Rollouts, played: Played) -> None:
-    assert not failing(data, [99.0], [6.0]).any()
+    assert better(data, [99.0], [6.0]) == [None]
     assert played.calls == []
 
 
 def test_training_contexts_are_not_tried(data: Rollouts, played: Played) -> None:
     known = [context["speed"] for context in data.contexts[:3]]
-    assert not failing(data, [99.0] * 3, known).any()
+    assert better(data, [99.0] * 3, known) == [None] * 3
     assert played.calls == []
 
 
@@ -118,21 +125,38 @@ def test_experts_are_played_once_a_pair(data: Rollouts, played: Played) -> None:
     """Each other's experts in the two contexts, then two policies between them, and no more."""
     tried = trials_of(data)
     for expected in ([2, 4], [2, 4, 4]):
-        tried.failing(policies_for([1.4, 1.6]), [{"speed": 1.4}, {"speed": 1.6}])
+        tried.better(policies_for([1.4, 1.6]), [{"speed": 1.4}, {"speed": 1.6}])
         assert played.calls == expected
 
 
 def test_episodes_are_played_for_real(data: Rollouts) -> None:
-    """The nearest context's expert does not fail: it is at home in one of those around."""
-    tried = trials_of(data)
-    between = [{"speed": 1.5}, {"speed": -1.5}]
-    assert not tried.failing(tried.nearest(between).policies, between).any()
+    """Policies that do nothing gain no more than the made-up experts, who do little."""
+    found = trials_of(data).better(policies_for([0.0, 0.0]), [{"speed": 1.4}, {"speed": -2.6}])
+    assert [data.contexts[i]["speed"] for i in found] == [1.0, -3.0]
 
 
-def test_the_nearest_training_contexts_expert_is_found(data: Rollouts) -> None:
-    tried = trials_of(data)
-    found = tried.nearest([{"speed": 1.1}, {"speed": -0.9}])
-    assert [context["speed"] for context in found.contexts] == [1.0, -1.0]
+def test_speeds_and_bodies_are_compared_each_along_its_own_line(
+    data: Rollouts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Experts of torsos around play at the policy's speed; those of its torso at other speeds."""
+    grid = [{"speed": v, "torso": t} for v in (1.0, 2.0, 3.0) for t in (0.45, 0.5, 0.55)]
+    known = [context for context in grid if context != {"speed": 2.0, "torso": 0.5}]
+    experts = smooth_experts(data.family, known, features=["speed", "torso"], seed=0)
+    both = collect(experts, features=["speed", "torso"], noise=(0.0,), seed=0, n_steps=2)
+    tried = Trials(both, experts, seed=0, n_episodes=1, gain=0.02)
+    pairs = []
+
+    def note(_: object, ids: NDArray[np.intp], asked: NDArray[np.bool_]) -> NDArray[np.float64]:
+        pairs.extend(zip(*(ids[0, axis] for axis in np.nonzero(asked[0])), strict=True))
+        return np.full(asked.shape, -1.0)
+
+    monkeypatch.setattr(Trials, "_experts_gains", note)
+    monkeypatch.setattr(Trials, "_gains", lambda _, policies, ids: np.zeros(len(ids)))
+    tried.better(experts.policies.select([0]), [{"speed": 2.0, "torso": 0.5}])
+    assert pairs
+    for actor, place in pairs:
+        same = [name for name in ("speed", "torso") if known[actor][name] == known[place][name]]
+        assert len(same) == 1 and known[actor][same[0]] == {"speed": 2.0, "torso": 0.5}[same[0]]
 
 
 def test_data_without_clean_episodes_is_refused(data: Rollouts) -> None:
