@@ -72,8 +72,6 @@ class HyperDistilConfig:
         trials: episodes of each generated policy in each training context around its own, see
             `Trials`; 0 leaves trials out. They are played when policies are asked for, and take
             seconds to minutes for a set of contexts.
-        trial_gain: what a policy has to return more there than the experts from around do in each
-            other's contexts, as a share, or it is not better than the nearest of these.
     """
 
     embedding_sizes: tuple[int, ...] = (64, 128, 256)
@@ -93,7 +91,6 @@ class HyperDistilConfig:
     batch_blends: int = 16
     log_speeds: bool = True
     trials: int = 6
-    trial_gain: float = 0.02
 
     def __post_init__(self) -> None:
         for name in ("updates", "batch_tasks", "batch_states", "batch_blends"):
@@ -110,9 +107,8 @@ class HyperDistilConfig:
         fits = self.noise and all(0 < deviation < float("inf") for deviation in self.noise)
         require("noise", self.noise, fits, "finite numbers above 0")
         require("focus", self.focus, 0 <= self.focus <= 1, "in [0, 1]")
-        for name in ("blend_weight", "trial_gain"):
-            value = getattr(self, name)
-            require(name, value, 0 <= value < float("inf"), "at least 0 and finite")
+        weight = self.blend_weight
+        require("blend_weight", weight, 0 <= weight < float("inf"), "at least 0 and finite")
         schedules = ("one-cycle", "constant")
         require("schedule", self.schedule, self.schedule in schedules, f"one of {schedules}")
 
@@ -203,9 +199,7 @@ class HyperDistil:
             config, generator,
         )  # fmt: skip
         trials = (
-            Trials(data, experts, seed=seed, n_episodes=config.trials, gain=config.trial_gain)
-            if config.trials
-            else None
+            Trials(data, experts, seed=seed, n_episodes=config.trials) if config.trials else None
         )
         fitted = FittedHyperDistil(network, config, told, batches, trials)
         losses: dict[str, Tensor] = {}

@@ -4,7 +4,7 @@ The experts of two neighbouring contexts may do the same in two ways, with two g
 generator that fills in between them may get neither, and its policies fall. To find out, no other
 context has to be played: a context in between is nearer to each of its neighbours than these are
 to each other, and its policy should do better there than the others' experts do. If it does not,
-either it does not work, or the experts serve each other's contexts, and the one in between as well.
+it does not work, or the experts serve each other's contexts, and the one in between as well.
 """
 
 from __future__ import annotations
@@ -44,9 +44,7 @@ SMALLEST = 1e-6
 class Trials:
     """Tries policies in the training contexts around the contexts that they are for."""
 
-    def __init__(
-        self, data: Rollouts, experts: Experts, *, seed: int, n_episodes: int, gain: float
-    ) -> None:
+    def __init__(self, data: Rollouts, experts: Experts, *, seed: int, n_episodes: int) -> None:
         """Notes what is needed; nothing is played yet.
 
         Args:
@@ -54,8 +52,6 @@ class Trials:
             experts: those.
             seed: of the starts, the same ones for all policies, whichever are tried together.
             n_episodes: of each policy in each neighbouring context.
-            gain: a policy fails that does not return so much more in the neighbours' contexts than
-                their experts do in each other's, as a share of what the contexts' own return.
 
         Raises:
             ValueError: if a context of `data` has no noise-free episode to compare with.
@@ -63,7 +59,7 @@ class Trials:
         self._own = own_returns(data, "set `trials` to 0 to do without")
         self._family, self._contexts, self._reward = data.family, data.contexts, data.reward
         self._n_steps, self._seed = data.mask.shape[2], TRIAL_SEED + seed
-        self._n_episodes, self._gain = n_episodes, gain
+        self._n_episodes = n_episodes
         self.experts = experts
         self._neighbours = Neighbours(data.family, data.contexts, data.features)
         self._known = np.full((len(data), len(data)), np.nan)
@@ -75,9 +71,10 @@ class Trials:
 
         In a training context next to a policy's own, the policy is compared with the experts of
         those others around that lie straight beyond its own, or that lie on the other side, are as
-        far and serve the place well. It has to gain more than their mean in every such place;
-        otherwise the expert of the nearest of these places is better. Where there is none, as far
-        beyond all training contexts, the policy stays, and so does that of a training context.
+        far and serve the place well. Where it returns less than one of these, that expert is
+        better, or in the latter case the place's own. Of several, that one is taken that should
+        lose least if losses grow with the distance. Where there is nobody to compare with, as
+        far beyond all training contexts, the policy stays, and so does that of a training context.
 
         Args:
             policies: one a context.
@@ -89,28 +86,28 @@ class Trials:
         ids, shares = self._neighbours.shares(contexts)
         around = self._neighbours.known[ids]
         to_own = self._neighbours.encoded(contexts)[:, None] - around
-        to_others = around[:, :, None] - around[:, None]
+        to_others = around[:, :, None] - around[:, None]  # (n, k actors, k places, n_inputs)
         away, apart = np.linalg.norm(to_own, axis=-1), np.linalg.norm(to_others, axis=-1)
-        products = (to_others * to_own[:, None]).sum(axis=-1)
-        cosines = products / np.maximum(apart * away[:, None], SMALLEST)
+        apart = np.maximum(apart, SMALLEST)
+        cosines = (to_others * to_own[:, None]).sum(axis=-1)
+        cosines /= apart * np.maximum(away, SMALLEST)[:, None]
         near = shares > 0
         pairs = near[:, :, None] & near[:, None]
         beyond = pairs & (cosines > STRAIGHT) & (apart > FARTHER * away[:, None])
         opposite = pairs & (cosines < -STRAIGHT) & (apart > away[:, None] / FARTHER)
         gains = self._experts_gains(ids, beyond | opposite)
         telling = beyond | (opposite & (gains > -SERVING))
-        places = telling.any(axis=1)
-        instead = np.full(len(contexts), -1, dtype=np.intp)
-        tried = np.nonzero(places)
-        if not tried[0].size:
-            return instead
-        others = np.where(telling, gains, 0.0).sum(axis=1) / np.maximum(telling.sum(axis=1), 1)
-        ahead = np.full(ids.shape, np.inf)
-        ahead[tried] = self._gains(policies.select(tried[0]), ids[tried]) - others[tried]
-        failing = ahead.min(axis=1) < self._gain
-        nearest = np.where(places, np.round(away, 9), np.inf).argmin(axis=1)
-        instead[failing] = np.take_along_axis(ids, nearest[:, None], axis=1)[failing, 0]
-        return instead
+        own = np.full(ids.shape, np.nan)
+        tried = np.nonzero(telling.any(axis=1))
+        if tried[0].size:
+            own[tried] = self._gains(policies.select(tried[0]), ids[tried])
+        failing = telling & (own[:, None] < gains)
+        left = np.where(beyond, away[:, :, None], away[:, None]) / apart
+        hopes = np.where(failing, np.round(gains * left, 9), -np.inf).reshape(len(ids), -1)
+        actors, places = np.divmod(hopes.argmax(axis=1), ids.shape[1])
+        rows = np.arange(len(ids))
+        chosen = np.where(beyond[rows, actors, places], actors, places)
+        return np.where(failing.any(axis=(1, 2)), ids[rows, chosen], -1)
 
     def _experts_gains(
         self, ids: NDArray[np.intp], pairs: NDArray[np.bool_]
