@@ -10,6 +10,7 @@ it does not work, or the experts serve each other's contexts, and the one in bet
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -38,7 +39,37 @@ range, what serves both contexts next to it will serve a third. With one that lo
 be said: slower speeds are missed by more, as a share."""
 
 SMALLEST = 1e-6
-"""Returns are taken for this large at least, where shares of them are meant."""
+"""Returns and distances are taken for this large at least, where shares of them are meant."""
+
+
+class Lines(NamedTuple):
+    """How k known contexts lie around each of n others, two and two: (n, k actors, k places).
+
+    Attributes:
+        beyond: seen from the place, the actor lies straight beyond the other context.
+        opposite: it lies on the other side, as far or farther.
+        left: of the actor's distance to the place, the share that the other context has from the
+            actor where that lies beyond, and from the place otherwise.
+    """
+
+    beyond: NDArray[np.bool_]
+    opposite: NDArray[np.bool_]
+    left: NDArray[np.float64]
+
+    @classmethod
+    def between(cls, asked: NDArray[np.float64], around: NDArray[np.float64]) -> Lines:
+        """Of encoded contexts (n, n_inputs) and those around them (n, k, n_inputs)."""
+        to_asked = asked[:, None] - around
+        to_actor = around[:, :, None] - around[:, None]
+        away = np.maximum(np.linalg.norm(to_asked, axis=-1), SMALLEST)
+        apart = np.maximum(np.linalg.norm(to_actor, axis=-1), SMALLEST)
+        cosines = (to_actor * to_asked[:, None]).sum(axis=-1) / (apart * away[:, None])
+        beyond = (cosines > STRAIGHT) & (apart > FARTHER * away[:, None])
+        return cls(
+            beyond=beyond,
+            opposite=(cosines < -STRAIGHT) & (apart > away[:, None] / FARTHER),
+            left=np.where(beyond, away[:, :, None], away[:, None]) / apart,
+        )
 
 
 class Trials:
@@ -84,17 +115,10 @@ class Trials:
             ValueError: if there is no context, or for an unknown feature or a value out of range.
         """
         ids, shares = self._neighbours.shares(contexts)
-        around = self._neighbours.known[ids]
-        to_own = self._neighbours.encoded(contexts)[:, None] - around
-        to_others = around[:, :, None] - around[:, None]  # (n, k actors, k places, n_inputs)
-        away, apart = np.linalg.norm(to_own, axis=-1), np.linalg.norm(to_others, axis=-1)
-        apart = np.maximum(apart, SMALLEST)
-        cosines = (to_others * to_own[:, None]).sum(axis=-1)
-        cosines /= apart * np.maximum(away, SMALLEST)[:, None]
         near = shares > 0
         pairs = near[:, :, None] & near[:, None]
-        beyond = pairs & (cosines > STRAIGHT) & (apart > FARTHER * away[:, None])
-        opposite = pairs & (cosines < -STRAIGHT) & (apart > away[:, None] / FARTHER)
+        lines = Lines.between(self._neighbours.encoded(contexts), self._neighbours.known[ids])
+        beyond, opposite = pairs & lines.beyond, pairs & lines.opposite
         gains = self._experts_gains(ids, beyond | opposite)
         telling = beyond | (opposite & (gains > -SERVING))
         own = np.full(ids.shape, np.nan)
@@ -102,8 +126,7 @@ class Trials:
         if tried[0].size:
             own[tried] = self._gains(policies.select(tried[0]), ids[tried])
         failing = telling & (own[:, None] < gains)
-        left = np.where(beyond, away[:, :, None], away[:, None]) / apart
-        hopes = np.where(failing, np.round(gains * left, 9), -np.inf).reshape(len(ids), -1)
+        hopes = np.where(failing, np.round(gains * lines.left, 9), -np.inf).reshape(len(ids), -1)
         actors, places = np.divmod(hopes.argmax(axis=1), ids.shape[1])
         rows = np.arange(len(ids))
         chosen = np.where(beyond[rows, actors, places], actors, places)

@@ -5,12 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from experts import Experts, MLPPolicies, Rollouts, collect
-from experts.synthetic import smooth_experts
+from experts import Experts, MLPPolicies, Rollouts
 from hyper import trials
-from hyper.trials import Trials
+from hyper.trials import Lines, Trials
 
 N_EPISODES = 3
 
@@ -134,28 +132,20 @@ def test_episodes_are_played_for_real(data: Rollouts) -> None:
     assert (found >= 0).all() and speeds[0] in (1.0, 2.0) and speeds[1] in (-3.0, -2.0)
 
 
-def test_speeds_and_bodies_are_compared_each_along_its_own_line(
-    data: Rollouts, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Experts of torsos around play at the policy's speed; those of its torso at other speeds."""
-    grid = [{"speed": v, "torso": t} for v in (1.0, 2.0, 3.0) for t in (0.45, 0.5, 0.55)]
-    known = [context for context in grid if context != {"speed": 2.0, "torso": 0.5}]
-    experts = smooth_experts(data.family, known, features=["speed", "torso"], seed=0)
-    both = collect(experts, features=["speed", "torso"], noise=(0.0,), seed=0, n_steps=2)
-    tried = Trials(both, experts, seed=0, n_episodes=1)
-    pairs = []
-
-    def note(_: object, ids: NDArray[np.intp], asked: NDArray[np.bool_]) -> NDArray[np.float64]:
-        pairs.extend(zip(*(ids[0, axis] for axis in np.nonzero(asked[0])), strict=True))
-        return np.full(asked.shape, -1.0)
-
-    monkeypatch.setattr(Trials, "_experts_gains", note)
-    monkeypatch.setattr(Trials, "_gains", lambda _, policies, ids: np.zeros(len(ids)))
-    tried.better(experts.policies.select([0]), [{"speed": 2.0, "torso": 0.5}])
-    assert pairs
-    for actor, place in pairs:
-        same = [name for name in ("speed", "torso") if known[actor][name] == known[place][name]]
-        assert len(same) == 1 and known[actor][same[0]] == {"speed": 2.0, "torso": 0.5}[same[0]]
+def test_contexts_are_compared_along_straight_lines() -> None:
+    """Around (0, 0) lie (-1, 0), (1, 0), (0, -2), (0, 4) and (-2.2, 0)."""
+    around = np.array([[[-1.0, 0.0], [1.0, 0.0], [0.0, -2.0], [0.0, 4.0], [-2.2, 0.0]]])
+    lines = Lines.between(np.zeros((1, 2)), around)
+    assert set(zip(*np.nonzero(lines.beyond[0]), strict=True)) == {
+        *((0, 1), (1, 0)),  # each beyond (0, 0), seen from the other
+        *((1, 4), (4, 1)),
+        *((2, 3), (3, 2)),
+    }
+    assert set(zip(*np.nonzero(lines.opposite[0]), strict=True)) == {(4, 0)}
+    left = {
+        (actor, place): lines.left[0, actor, place] for actor, place in ((1, 0), (2, 3), (4, 0))
+    }
+    assert left == pytest.approx({(1, 0): 1 / 2, (2, 3): 2 / 6, (4, 0): 1 / 1.2})
 
 
 def test_data_without_clean_episodes_is_refused(data: Rollouts) -> None:
