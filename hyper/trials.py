@@ -34,9 +34,10 @@ FARTHER = 1.1
 the policy is compared with."""
 
 SERVING = 0.05
-"""An expert on the other side that is as far counts if it loses at most so much: at the end of a
-range, what serves both contexts next to it will serve a third. With one that loses more nothing can
-be said: slower speeds are missed by more, as a share."""
+"""An expert on the other side that is as far counts if it loses at most so much, and against a
+policy that returns so much less: at the end of a range, what serves both contexts next to it will
+serve a third. With one that loses more nothing can be said: slower speeds are missed by more, as a
+share."""
 
 SMALLEST = 1e-6
 """Returns and distances are taken for this large at least, where shares of them are meant."""
@@ -101,11 +102,12 @@ class Trials:
         """Which training contexts' experts to take instead of n policies (n,), -1 for none.
 
         In a training context next to a policy's own, the policy is compared with the experts of
-        those others around that lie straight beyond its own, or that lie on the other side, are as
-        far and serve the place well. Where it returns less than one of these, that expert is
-        better, or in the latter case the place's own. Of several, that one is taken that should
-        lose least if losses grow with the distance. Where there is nobody to compare with, as
-        far beyond all training contexts, the policy stays, and so does that of a training context.
+        those others around that lie straight beyond its own: where it returns less than one of
+        these, that expert is better. It is also compared with those that lie on the other side,
+        are as far and serve the place well: where it returns much less, the place's own expert is
+        better. Of several, that one is taken that should lose least if losses grow with the
+        distance. Where there is nobody to compare with, as far beyond all training contexts, the
+        policy stays, and so does that of a training context.
 
         Args:
             policies: one a context.
@@ -120,12 +122,14 @@ class Trials:
         lines = Lines.between(self._neighbours.encoded(contexts), self._neighbours.known[ids])
         beyond, opposite = pairs & lines.beyond, pairs & lines.opposite
         gains = self._experts_gains(ids, beyond | opposite)
-        telling = beyond | (opposite & (gains > -SERVING))
+        serving = opposite & (gains > -SERVING)
+        telling = beyond | serving
         own = np.full(ids.shape, np.nan)
         tried = np.nonzero(telling.any(axis=1))
         if tried[0].size:
             own[tried] = self._gains(policies.select(tried[0]), ids[tried])
-        failing = telling & (own[:, None] < gains)
+        short = gains - own[:, None]
+        failing = (beyond & (short > 0)) | (serving & (short > SERVING))
         hopes = np.where(failing, np.round(gains * lines.left, 9), -np.inf).reshape(len(ids), -1)
         actors, places = np.divmod(hopes.argmax(axis=1), ids.shape[1])
         rows = np.arange(len(ids))
