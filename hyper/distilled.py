@@ -11,8 +11,8 @@ the experts of the training contexts can be asked for free mend that:
         towards the mean of what the experts of the nearest training contexts do, as far as such
         means are known to work. It counts where training contexts are few.
 
-And what comes out is tried (`hyper.trials`): a policy that is no better in the training contexts
-around its own than the experts from there is replaced by the nearest of these.
+And what comes out is tried (`hyper.trials`): a policy that returns less in the training contexts
+around its own than experts from there do is replaced by one of these.
 
 The generator is HyperZero's without the critic. No context outside the training data is ever played
 or has a label of its own: blends are of training contexts' experts, on training contexts' states,
@@ -198,9 +198,9 @@ class HyperDistil:
             contexts.shape[1], data.family.observation_size, data.family.action_size,
             config, generator,
         )  # fmt: skip
-        trials = (
-            Trials(data, experts, seed=seed, n_episodes=config.trials) if config.trials else None
-        )
+        trials = None
+        if config.trials:
+            trials = Trials(data, experts, seed=seed, n_episodes=config.trials)
         fitted = FittedHyperDistil(network, config, told, batches, trials)
         losses: dict[str, Tensor] = {}
         update = 0
