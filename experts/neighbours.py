@@ -98,10 +98,11 @@ class Neighbours:
         Raises:
             ValueError: if there is no context, or for an unknown feature or a value out of range.
         """
-        encoded = self.encoded(contexts)
+        validated = self._validated(contexts)
+        encoded = self._family.encode(validated, self._features)
         ids = np.zeros((len(encoded), self._n), dtype=np.intp)
         shares = np.zeros((len(encoded), self._n))
-        for row, direction in enumerate(directions(self._selected, self._validated(contexts))):
+        for row, direction in enumerate(directions(self._selected, validated)):
             allowed = np.flatnonzero((self._directions == direction).all(axis=1))
             if allowed.size == 0:  # none of this direction: any is as good
                 allowed = np.arange(len(self.known))

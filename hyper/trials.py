@@ -126,8 +126,7 @@ class Trials:
         telling = beyond | serving
         own = np.full(ids.shape, np.nan)
         tried = np.nonzero(telling.any(axis=1))
-        if tried[0].size:
-            own[tried] = self._gains(policies.select(tried[0]), ids[tried])
+        own[tried] = self._gains(policies.select(tried[0]), ids[tried])
         short = gains - own[:, None]
         failing = (beyond & (short > 0)) | (serving & (short > SERVING))
         hopes = np.where(failing, np.round(gains * lines.left, 9), -np.inf).reshape(len(ids), -1)
@@ -149,8 +148,7 @@ class Trials:
         missing = np.zeros_like(self._known, dtype=np.bool_)
         missing[actors[pairs], places[pairs]] = True
         rows, columns = np.nonzero(missing & np.isnan(self._known))
-        if rows.size:
-            self._known[rows, columns] = self._gains(self.experts.policies.select(rows), columns)
+        self._known[rows, columns] = self._gains(self.experts.policies.select(rows), columns)
         return self._known[actors, places]
 
     def _gains(self, policies: MLPPolicies, ids: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -158,6 +156,8 @@ class Trials:
 
         More than the context's own expert, and as a share of what that one returns; mostly below 0.
         """
+        if not ids.size:
+            return np.zeros(0)
         played = play(
             policies,
             self._family,
