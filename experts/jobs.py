@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experts.engines import Engine, Failed, Finished, LocalEngine, Perform, Pool, Report, Reported
+from experts.engines import Engine, Failed, Finished, LocalEngine, Pool, Reported
+from experts.legacies import Legacies
 from experts.recipes import Recipe
-from experts.store import (
-    Expert,
-    expert_name,
-    load_expert,
-    read_manifest,
-    save_expert,
-    write_atomically,
-)
-from param_envs import Context, Family, family_of
+from experts.store import expert_name, load_expert, read_manifest, save_expert, write_atomically
+from experts.workers import Trained, Training, prepare_training
+from param_envs import Context, Family
 
 if TYPE_CHECKING:
     from experts.offpolicy import CheckpointSchedule  # imports torch
 
 POLL_SECONDS = 0.5
-NEVER = 10**9
-"""Checkpoints between writes, where one write at the end will do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +137,7 @@ def run_jobs(
         directory=directory,
         recipe=recipe,
         checkpoints=None if checkpoints is None else checkpoints.directory,
+        legacies=_legacies(jobs, family, recipe, directory),
     )
     if not board.todo:
         board.report(on_progress)
@@ -169,6 +162,7 @@ class _Board:
     jobs: list[Job]
     directory: Path
     recipe: Recipe
+    legacies: Legacies
     checkpoints: Path | None = None
     todo: list[Job] = field(init=False)
     pending: list[Job] = field(init=False)
@@ -200,12 +194,18 @@ class _Board:
                     self.errors[name] = f"{job.warm_from} is absent"
                 continue
             try:
-                parent = None if job.warm_from is None else load_expert(job.warm_from)
+                training = Training(
+                    context=job.context,
+                    seed=job.seed,
+                    parent=None if job.warm_from is None else load_expert(job.warm_from),
+                    experience=self.legacies.of(job.context),
+                    hands_on=self.legacies.awaited(job.context),
+                )
             except ValueError as error:
                 self.errors[name] = f"ValueError: {error}"
                 continue
             self.submitted[name] = job
-            pool.submit(name, (job.context, job.seed, parent))
+            pool.submit(name, training)
         self.pending = waiting
 
     def finish(self, event: Finished | Failed) -> None:
@@ -224,7 +224,10 @@ class _Board:
                 self.checkpoints.mkdir(parents=True, exist_ok=True)
                 path = checkpoint_path(self.checkpoints, job.context)
                 write_atomically(path, trained.checkpoints)
+            if trained.experience is not None:
+                self.legacies.keep(job.context, trained.experience)
             save_expert(trained.expert, self.directory)  # last: the job is done when this is there
+            self.legacies.settle(job.context)
         except OSError as error:
             self.errors[name] = f"{type(error).__name__}: {error}"
         else:
@@ -247,84 +250,15 @@ class _Board:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Trained:
-    """What a training gives.
-
-    Attributes:
-        expert: the expert.
-        checkpoints: content of the file of policies along its training; None if none were kept.
-    """
-
-    expert: Expert
-    checkpoints: bytes | None = None
-
-
-def prepare_training(
-    env_id: str, reward: str, recipe: Recipe, checkpoints: CheckpointSchedule | None = None
-) -> Perform:
-    """What trains the expert of (context, seed, parent or None) in the process that calls this.
-
-    SB3 trains; but TD3 and SAC with a warm start, or whose policies are kept along the way, are
-    trained by `train_many`, as one agent.
-    """
-    import torch
-
-    from experts.training import train
-
-    torch.set_num_threads(1)
-    family = family_of(env_id)
-
-    def perform(piece: tuple[Context, int, Expert | None], report: Report) -> Trained:
-        context, seed, parent = piece
-        report(0)
-        if recipe.algorithm != "ppo" and (parent is not None or checkpoints is not None):
-            return _train_alone(family, context, reward, recipe, seed, parent, checkpoints, report)
-        return Trained(
-            expert=train(
-                family,
-                context,
-                reward=reward,
-                recipe=recipe,
-                seed=seed,
-                warm_start=parent,
-                on_steps=report,
-            )
-        )
-
-    return perform
-
-
-def _train_alone(
-    family: Family,
-    context: Context,
-    reward: str,
-    recipe: Recipe,
-    seed: int,
-    parent: Expert | None,
-    checkpoints: CheckpointSchedule | None,
-    report: Report,
-) -> Trained:
-    from experts.offpolicy import train_many
-    from experts.offpolicy.checkpoints import checkpoint_path
-
-    with tempfile.TemporaryDirectory() as folder:
-        here = None
-        if checkpoints is not None:
-            here = replace(checkpoints, directory=Path(folder), flush_every=NEVER)
-        (expert,) = train_many(
-            family,
-            [context],
-            reward=reward,
-            recipe=recipe,
-            seed=seed,
-            n_threads=1,
-            warm_starts=None if parent is None else [parent],
-            checkpoints=here,
-            on_steps=report,
-        )
-        path = checkpoint_path(Path(folder), context)
-        return Trained(expert=expert, checkpoints=path.read_bytes() if path.exists() else None)
+def _legacies(jobs: Sequence[Job], family: Family, recipe: Recipe, directory: Path) -> Legacies:
+    """What is handed on between the experts of one build, for those that are not there yet."""
+    known = {manifest_path(directory, job.context): job.context for job in jobs}
+    heirs = [
+        (job.context, known[job.warm_from])
+        for job in unfinished(jobs, directory)
+        if job.warm_from in known and recipe.handed_on
+    ]
+    return Legacies(family, directory, heirs)
 
 
 def check_kept(

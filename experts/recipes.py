@@ -28,6 +28,7 @@ _COUNTS = {
     "critic_steps": 0,
     "learning_starts": 0,
     "policy_hold": 0,
+    "handed_on": 0,
 }
 _RATES = (
     "learning_rate",
@@ -99,6 +100,9 @@ class Recipe:
             of a critic that knows nothing drives tanh into saturation.
         updates_per_step: TD3 and SAC, updates after each step of all parallel environments.
         buffer_size: TD3 and SAC, transitions that the replay holds for one expert.
+        handed_on: TD3 and SAC, transitions of an expert's training that go on to those chained to
+            it with the same body; their rewards are computed anew. With none, a chained training
+            begins with an empty replay, and its policy first gets worse.
 
     Raises:
         ValueError: for a number that makes no sense, named.
@@ -142,6 +146,7 @@ class Recipe:
     policy_hold: int = 0
     updates_per_step: int = 1
     buffer_size: int = 1_000_000
+    handed_on: int = 0
 
     def __post_init__(self) -> None:
         for name, least in _COUNTS.items():
@@ -277,7 +282,10 @@ RECIPES: dict[str, RecipeFamily] = {
             updates_per_step=4,
             buffer_size=300_000,
             n_candidates=5,
+            handed_on=100_000,
         ),
+        # The ant takes longer to walk than the cheetah to run.
+        families={"ParamAnt-v0": {"total_steps": 600_000}},
     ),
     # TD3 for `train_many`: bold and careful exploration at once, a policy that starts near zero
     # action and rests until its critics know something. Resting is worth 100 on the cheetah

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,6 +44,7 @@ class Crowd:
             n_threads: threads to step on, 0 for all cores.
         """
         self._shape = (len(contexts), n_envs)
+        self._outcome_names = family.outcome_names
         self._env = ParamVectorEnv(
             family,
             len(contexts) * n_envs,
@@ -61,7 +63,7 @@ class Crowd:
         self.finished: list[list[float]] = [[] for _ in contexts]
         self._returns = np.zeros(self._env.num_envs)
 
-    def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Steps all environments; ended episodes begin anew in the same step.
 
         Args:
@@ -69,8 +71,9 @@ class Crowd:
 
         Returns:
             rewards (K, E); dones (K, E), 1 where the episode failed or its physics broke down, but
-            not at its time limit; and the observations (K, E, observation_size) that the actions
-            led to, which for ended episodes are not `observations`.
+            not at its time limit; the observations (K, E, observation_size) that the actions led
+            to, which for ended episodes are not `observations`; and what the family measured on
+            the way, (K, E, n_outcomes), in the order of its `outcome_names`.
         """
         observations, rewards, terminated, truncated, info = self._env.step(
             actions.numpy().reshape(self._env.num_envs, -1)
@@ -79,19 +82,23 @@ class Crowd:
         self.observations = self._tensor(observations)
         ended = terminated | truncated
         if not ended.any():
-            return self._tensor(rewards), torch.zeros(self._shape), self.observations
+            outcomes = self._outcomes(info)
+            return self._tensor(rewards), torch.zeros(self._shape), self.observations, outcomes
         reasons = info["final_info"]["truncation_reason"]
         dones = terminated | (truncated & (reasons != TIME_LIMIT))
-        reached = np.array(observations)
+        reached, outcomes = np.array(observations), self._outcomes(info["final_info"])
         for slot in np.flatnonzero(ended):
             reached[slot] = info["final_obs"][slot]
             self.finished[slot // self._shape[1]].append(float(self._returns[slot]))
         self._returns[ended] = 0.0
-        return self._tensor(rewards), self._tensor(dones), self._tensor(reached)
+        return self._tensor(rewards), self._tensor(dones), self._tensor(reached), outcomes
 
     def close(self) -> None:
         """Closes the environments."""
         self._env.close()
+
+    def _outcomes(self, info: Mapping[str, Any]) -> Tensor:
+        return self._tensor(np.stack([info[name] for name in self._outcome_names], axis=-1))
 
     def _tensor(self, array: NDArray[np.generic]) -> Tensor:
         """(K * E, ...) as float32 (K, E, ...), copied: the environment may use its array again."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from experts.offpolicy.agents import make_learner, policies_of, start_from
 from experts.offpolicy.checkpoints import CheckpointRecorder
 from experts.offpolicy.crowd import Crowd
+from experts.offpolicy.experience import Experience, latest_of, remember
 from experts.offpolicy.replay import Replay
 from experts.offpolicy.state import (
     Saving,
@@ -58,6 +59,8 @@ class Loop:
         identity: Mapping[str, Any],
         recorder: CheckpointRecorder | None,
         saving: Saving | None,
+        experiences: Sequence[Experience] | None = None,
+        keep_outcomes: bool = False,
     ) -> None:
         """Starts a training, or takes up the saved one.
 
@@ -73,6 +76,9 @@ class Loop:
             identity: what a saved state must have been made with, in terms of JSON.
             recorder: of policies along the training.
             saving: where and how often the state is saved.
+            experiences: what K agents of the same bodies saw, as much of each: the replay begins
+                with it.
+            keep_outcomes: whether `experiences` can be asked for at the end.
         """
         self._recipe = recipe
         self._device = device
@@ -90,14 +96,20 @@ class Loop:
         self.learner = make_learner(family, recipe, seeds, device)
         if warm_starts is not None:
             start_from(self.learner, warm_starts)
+        begun = 0 if experiences is None else len(experiences[0])
         self._replay = Replay(
             len(contexts),
             recipe.n_envs,
-            max(recipe.n_envs, min(recipe.buffer_size, self._total + recipe.n_envs)),
+            max(recipe.n_envs, min(recipe.buffer_size, begun + self._total + recipe.n_envs)),
             family.observation_size,
             family.action_size,
             device,
+            n_outcomes=len(family.outcome_names) if keep_outcomes else 0,
         )
+        if experiences is not None:
+            pairs = zip(contexts, experiences, strict=True)
+            rewards = [experience.rewards(family, own, reward) for own, experience in pairs]
+            remember(self._replay, experiences, rewards)
         self._resume()
         self._updates = Updates(
             self.learner, self._replay, batch_size=recipe.batch_size, generator=self._generator
@@ -152,7 +164,12 @@ class Loop:
         if self._recorder is not None:
             self._recorder.flush()
         if self._saving is not None:  # choosing and playing the experts may take minutes
-            self._save(replace(self._saving, with_replay=False))
+            needed = self._saving.with_replay and self._replay.n_outcomes > 0  # to hand it on
+            self._save(replace(self._saving, with_replay=needed))
+
+    def experiences(self, n: int) -> list[Experience]:
+        """The last n transitions of each agent, all of them where there are fewer."""
+        return latest_of(self._replay, n)
 
     def parameters(self) -> dict[str, Tensor]:
         """Copies of the agents' actors and critics."""

@@ -18,6 +18,8 @@ class Batch(NamedTuple):
         rewards: (K, B).
         dones: 1 where the episode failed, so that nothing comes after; 0 at a time limit. (K, B).
         next_observations: (K, B, observation_size).
+        outcomes: what the family measured, (K, B, n_outcomes); n_outcomes is 0 where the replay
+            does not keep them.
     """
 
     inputs: Tensor
@@ -25,6 +27,7 @@ class Batch(NamedTuple):
     rewards: Tensor
     dones: Tensor
     next_observations: Tensor
+    outcomes: Tensor
 
 
 class Replay:
@@ -42,6 +45,8 @@ class Replay:
         observation_size: int,
         action_size: int,
         device: torch.device | str = "cpu",
+        *,
+        n_outcomes: int = 0,
     ) -> None:
         """Makes an empty replay.
 
@@ -52,6 +57,8 @@ class Replay:
             observation_size: length of an observation.
             action_size: length of an action.
             device: where the transitions live.
+            n_outcomes: measured quantities stored with each, from which rewards of other contexts
+                can be computed.
 
         Raises:
             ValueError: if the capacity is below `n_envs`.
@@ -60,10 +67,11 @@ class Replay:
             raise ValueError(f"`capacity` must be at least `n_envs` {n_envs}, got {capacity}")
         self.n_agents = n_agents
         self.n_envs = n_envs
+        self.n_outcomes = n_outcomes
         self.capacity = capacity // n_envs * n_envs
         self._observation_size = observation_size
         self._action_size = action_size
-        width = 2 * observation_size + action_size + 2
+        width = 2 * observation_size + action_size + 2 + n_outcomes
         self._table = torch.zeros(n_agents, self.capacity, width, device=device)
         # On the device, where captured updates read it; the host counts for itself.
         self._size = torch.zeros((), dtype=torch.float64, device=device)
@@ -80,6 +88,7 @@ class Replay:
         rewards: Tensor,
         dones: Tensor,
         next_observations: Tensor,
+        outcomes: Tensor | None = None,
     ) -> None:
         """Stores a step of all environments, over the oldest where the replay is full.
 
@@ -89,21 +98,22 @@ class Replay:
             rewards: (K, n_envs).
             dones: 1 where the episode failed, (K, n_envs).
             next_observations: what the action led to, (K, n_envs, observation_size).
+            outcomes: (K, n_envs, n_outcomes), which a replay that keeps none leaves out.
         """
-        rows = torch.cat(
-            [
-                observations,
-                actions,
-                rewards[..., None],
-                dones[..., None].to(rewards.dtype),
-                next_observations,
-            ],
-            dim=-1,
-        )
+        columns = [observations, actions, rewards[..., None], dones[..., None], next_observations]
+        if self.n_outcomes and outcomes is not None:
+            columns.append(outcomes)
+        rows = torch.cat(columns, dim=-1)
         first = self._written % self.capacity
         self._table[:, first : first + self.n_envs].copy_(rows, non_blocking=True)
         self._written += self.n_envs
         self._size.fill_(float(len(self)))
+
+    def latest(self, n: int) -> Batch:
+        """The last n transitions of each agent, oldest first; all where there are fewer."""
+        n = min(n, len(self))
+        rows = torch.arange(self._written - n, self._written, device=self._table.device)
+        return self._batch(self._table[:, rows % self.capacity])
 
     def draw(self, batch_size: int, generator: torch.Generator) -> Batch:
         """Uniformly drawn transitions, B = `batch_size` an agent, with replacement.
@@ -139,10 +149,12 @@ class Replay:
     def _batch(self, table: Tensor) -> Batch:
         n_observations = self._observation_size
         n_inputs = n_observations + self._action_size
+        n_known = n_inputs + 2 + n_observations
         return Batch(
             inputs=table[..., :n_inputs],
             observations=table[..., :n_observations],
             rewards=table[..., n_inputs],
             dones=table[..., n_inputs + 1],
-            next_observations=table[..., n_inputs + 2 :],
+            next_observations=table[..., n_inputs + 2 : n_known],
+            outcomes=table[..., n_known:],
         )

@@ -11,6 +11,7 @@ import torch
 
 from experts.offpolicy.agents import experts_of
 from experts.offpolicy.checkpoints import CheckpointRecorder, CheckpointSchedule
+from experts.offpolicy.experience import Experience
 from experts.offpolicy.loop import Loop
 from experts.offpolicy.state import Saving
 from experts.provenance import provenance
@@ -30,6 +31,8 @@ def train_many(
     device: torch.device | str = "cpu",
     n_threads: int = 0,
     warm_starts: Sequence[Expert] | None = None,
+    experiences: Sequence[Experience] | None = None,
+    on_experiences: Callable[[list[Experience]], None] | None = None,
     directory: Path | None = None,
     checkpoints: CheckpointSchedule | None = None,
     saving: Saving | None = None,
@@ -52,6 +55,9 @@ def train_many(
         n_threads: threads that environments step on, 0 for all cores.
         warm_starts: K experts to start from, of the recipe's layers; training then takes
             `recipe.warm_steps`, and explores by these policies from the first step.
+        experiences: with `warm_starts`: what agents of the same bodies saw, as much of each, which
+            the replays begin with; its rewards are computed anew for `contexts`.
+        on_experiences: called at the end with each agent's last `recipe.handed_on` transitions.
         directory: where the experts are written at the end, as `experts.save_expert` does. Their
             `seconds` are the batch's, shared out evenly.
         checkpoints: which policies along the training are kept, and where.
@@ -61,9 +67,9 @@ def train_many(
             exception that it raises ends the training.
 
     Raises:
-        ValueError: for an algorithm other than TD3 and SAC, no context or one twice, warm starts
-            or seeds that do not fit, policies kept in the experts' folder, or a saved state of
-            another training.
+        ValueError: for an algorithm other than TD3 and SAC, no context or one twice, warm starts,
+            experiences or seeds that do not fit, policies kept in the experts' folder, or a saved
+            state of another training.
         FloatingPointError: if an agent's weights are no longer finite; names its context.
     """
     if not contexts or len({expert_name(context) for context in contexts}) != len(contexts):
@@ -80,7 +86,12 @@ def train_many(
         raise ValueError(f"`seed` must be one, or one a context, {len(contexts)}, got {seed}")
     if checkpoints is not None and checkpoints.directory == directory:
         raise ValueError(f"`checkpoints.directory` must not be the experts' own, got {directory}")
-    records = _manifests(family, contexts, reward, recipe, seeds, warm_starts)
+    if experiences is not None and len(experiences) != len(warm_starts or ()):
+        raise ValueError(
+            "`experiences` must come with as many `warm_starts`, "
+            f"{len(warm_starts or ())}, got {len(experiences)}"
+        )
+    records = _manifests(family, contexts, reward, recipe, seeds, warm_starts, experiences)
     loop = Loop(
         family,
         contexts,
@@ -90,11 +101,15 @@ def train_many(
         device=torch.device(device),
         n_threads=n_threads,
         warm_starts=warm_starts,
+        experiences=experiences,
+        keep_outcomes=on_experiences is not None,
         identity={"agents": records},
         recorder=None if checkpoints is None else CheckpointRecorder(checkpoints, records),
         saving=saving,
     )
     loop.run(on_steps)
+    if on_experiences is not None:
+        on_experiences(loop.experiences(recipe.handed_on))
     told = {
         "steps": loop.steps,
         "updates": loop.learner.n_updates,
@@ -128,8 +143,15 @@ def _manifests(
     recipe: Recipe,
     seeds: Sequence[int],
     parents: Sequence[Expert] | None,
+    experiences: Sequence[Experience] | None,
 ) -> list[dict[str, Any]]:
     """What is known of each expert before its training."""
+    origins: list[dict[str, Any] | None] = [None] * len(contexts)
+    if parents is not None:
+        origins = [parentage(parent) for parent in parents]
+    if experiences is not None:
+        seen = [{"transitions": len(experience)} for experience in experiences]
+        origins = [{**(origin or {}), **more} for origin, more in zip(origins, seen, strict=True)]
     return [
         {
             "env_id": family.env_id,
@@ -139,7 +161,7 @@ def _manifests(
             "recipe": recipe.name if parents is None else f"{recipe.name}-chained",
             "hyperparameters": hyperparameters(recipe),
             "seed": seeds[i],
-            "warm_start": None if parents is None else parentage(parents[i]),
+            "warm_start": origins[i],
             "discount": recipe.discount,
         }
         for i, context in enumerate(contexts)

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from experts import recipe_for
-from experts.jobs import prepare_training
 from experts.sb3 import training_env
 from experts.vec_env import ParamVecEnv, RetryingVecEnv
+from experts.workers import Training, prepare_training
 from param_envs import family_of
 from tests.experts.factories import ENV_ID, TINY
 
@@ -37,7 +37,7 @@ def test_a_recipes_episodes_are_those_of_its_training(
     )
     perform = prepare_training(ENV_ID, "track", recipe)
     with pytest.raises(Enough):
-        perform((CONTEXT, 3, None), lambda _: None)
+        perform(Training(context=CONTEXT, seed=3), lambda _: None)
     environment = made[0].venv if algorithm == "ppo" else made[0]  # VecNormalize is PPO's
     assert type(environment) is (RetryingVecEnv if retry_share else ParamVecEnv)
     assert environment.num_envs == recipe.n_envs

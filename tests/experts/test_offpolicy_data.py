@@ -93,11 +93,12 @@ def test_time_limits_are_no_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     mirror.reset(seed=seeds)
     rewards = np.zeros(6)
     for step in (1, 2):
-        expected, earned, *_ = mirror.step(actions.numpy().reshape(6, -1))
+        expected, earned, *_, info = mirror.step(actions.numpy().reshape(6, -1))
         rewards += earned
-        reward, dones, reached = people.step(actions)
+        reward, dones, reached, outcomes = people.step(actions)
         torch.testing.assert_close(reward.flatten(), torch.from_numpy(earned.astype(np.float32)))
         np.testing.assert_allclose(reached.reshape(6, -1), expected.astype(np.float32))
+        np.testing.assert_allclose(outcomes.flatten(), info["velocity"].astype(np.float32))
         assert not dones.any()
         started_anew = (people.observations != reached).any(dim=-1)
         wanted = [False] * 6 if step == 1 else [True, True, False, False, False, True]
@@ -115,7 +116,7 @@ def test_failures_are_ends() -> None:
     ends = 0
     for _ in range(150):  # shorter than its time limit
         actions = torch.rand(N_AGENTS, N_ENVS, people._env.family.action_size, generator=generator)
-        _, dones, reached = people.step(2.0 * actions - 1.0)
+        _, dones, reached, _ = people.step(2.0 * actions - 1.0)
         anew = (people.observations != reached).any(dim=-1)
         assert torch.equal(dones.bool(), anew)
         ends += int(dones.sum())

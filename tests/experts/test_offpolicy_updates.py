@@ -103,6 +103,7 @@ def random_batch(generator: torch.Generator, n: int = N_AGENTS, size: int = BATC
         rewards=torch.rand(n, size, generator=generator),
         dones=(torch.rand(n, size, generator=generator) < 0.2).float(),
         next_observations=observations + torch.randn(n, size, OBSERVATIONS, generator=generator),
+        outcomes=torch.zeros(n, size, 0),
     )
 
 

@@ -1,0 +1,216 @@
+"""What agents saw, handed on along a chain: whose it is, what it is worth, how long it is kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from experts import BuildError, build, load_experts
+from experts.jobs import BuildProgress
+from experts.offpolicy import train_many
+from experts.offpolicy.experience import (
+    Experience,
+    latest_of,
+    load_experience,
+    remember,
+    save_experience,
+)
+from experts.offpolicy.loop import Loop
+from experts.offpolicy.replay import Replay
+from param_envs import Family, ParamVectorEnv, family_of
+from tests.experts.test_offpolicy_training import RECIPES, TD3
+
+CHEETAH = family_of("ParamCheetah-v0")
+ANT = family_of("ParamAnt-v0")
+RECIPE = replace(TD3, total_steps=24, warm_steps=12, learning_starts=6, handed_on=16)
+SPEEDS = [CHEETAH.context(speed=speed) for speed in (2.0, 3.0, 4.0)]
+
+
+def numbered(n_steps: int, *, capacity: int) -> Replay:
+    """Two agents with two environments each; a transition's entries tell its agent and number."""
+    replay = Replay(2, 2, capacity, observation_size=3, action_size=2, n_outcomes=1)
+    for number in range(n_steps):
+        base = torch.tensor([[0.0, 1.0], [100.0, 101.0]]) + 2.0 * number
+        wide = base[..., None]
+        replay.add(
+            wide.expand(-1, -1, 3),
+            -wide.expand(-1, -1, 2),
+            base,
+            base % 2,
+            wide + 0.5 + torch.zeros(3),
+            wide / 4,
+        )
+    return replay
+
+
+@pytest.mark.parametrize(("n_steps", "n", "first"), [(2, 9, 0), (5, 4, 6), (5, 9, 4)])
+def test_the_latest_are_the_last_and_in_order(n_steps: int, n: int, first: int) -> None:
+    found = latest_of(numbered(n_steps, capacity=6), n)
+    for agent, experience in enumerate(found):
+        numbers = 100.0 * agent + np.arange(first, 2 * n_steps)
+        assert len(experience) == len(numbers)
+        np.testing.assert_array_equal(experience.observations, numbers[:, None].repeat(3, 1))
+        np.testing.assert_array_equal(experience.actions, -numbers[:, None].repeat(2, 1))
+        np.testing.assert_array_equal(experience.dones, numbers % 2)
+        np.testing.assert_array_equal(experience.next_observations[:, 1], numbers + 0.5)
+        np.testing.assert_array_equal(experience.outcomes[:, 0], numbers / 4)
+
+
+def test_what_is_remembered_can_be_drawn_with_its_new_rewards() -> None:
+    experiences = latest_of(numbered(3, capacity=6), 5)
+    replay = Replay(2, 2, 8, observation_size=3, action_size=2, n_outcomes=1)
+    remember(replay, experiences, [-own.observations[:, 0] for own in experiences])
+    assert len(replay) == 4, "two whole steps of two environments"
+    batch = replay.draw(200, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(batch.rewards, -batch.observations[..., 0])
+    torch.testing.assert_close(batch.outcomes[..., 0], batch.observations[..., 0] / 4)
+    assert {int(number) for number in batch.observations[1, :, 0]} == {101, 102, 103, 104}
+    assert not Replay(2, 2, 8, 3, 2).latest(3).outcomes.numel()
+
+
+def test_lengths_must_be_equal() -> None:
+    one, other = latest_of(numbered(3, capacity=6), 5)
+    shorter = Experience(**{name: array[:3] for name, array in vars(other).items()})
+    with pytest.raises(ValueError, match=r"`experiences` must be equally long, got .*\[3, 5\]"):
+        remember(Replay(2, 2, 8, 3, 2), [one, shorter], [one.dones, shorter.dones])
+
+
+def played(family: Family, reward: str, here: dict[str, float], there: dict[str, float]):
+    """Random play in one context, with the rewards that another context has for it."""
+    contexts = [family.context(**here), family.context(**there)]
+    env = ParamVectorEnv(family, 2, contexts=contexts, reward=reward)
+    env.reset(seed=[0, 0])
+    rng = np.random.default_rng(0)
+    actions = rng.uniform(-0.6, 0.6, size=(30, 1, family.action_size)).astype(np.float32)
+    rows = [env.step(action.repeat(2, 0)) for action in actions]
+    env.close()
+    outcomes = [[row[4][name][0] for name in family.outcome_names] for row in rows]
+    empty = np.zeros((30, 0), dtype=np.float32)
+    experience = Experience(
+        observations=empty,
+        actions=actions[:, 0],
+        dones=np.zeros(30, dtype=np.float32),
+        next_observations=empty,
+        outcomes=np.array(outcomes, dtype=np.float32),
+    )
+    return experience, contexts, np.array([row[1] for row in rows])
+
+
+@pytest.mark.parametrize(
+    ("family", "reward", "here", "there"),
+    [
+        (ANT, "default", {"direction": 0.3}, {"direction": 2.5}),
+        (family_of("ParamCheetahVel-v0"), "default", {"velocity": 0.2}, {"velocity": 1.9}),
+        (CHEETAH, "reach", {"speed": 1.0}, {"speed": -4.0}),
+        (family_of("ParamWalker-v0"), "track", {"speed": 0.5}, {"speed": 1.5}),
+    ],
+)
+def test_rewards_are_those_of_the_other_context(
+    family: Family, reward: str, here: dict[str, float], there: dict[str, float]
+) -> None:
+    """Two slots that start and act alike: the body is one, so that the environment tells both."""
+    reward = family.reward_modes[0] if reward == "default" else reward
+    experience, contexts, rewards = played(family, reward, here, there)
+    assert not np.allclose(rewards[:, 0], rewards[:, 1])
+    for context, own in zip(contexts, rewards.T, strict=True):
+        found = experience.rewards(family, context, reward)
+        np.testing.assert_allclose(found, own, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("algorithm", ["td3", "sac"])
+def test_a_training_hands_on_and_takes_up(algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = replace(RECIPES[algorithm], total_steps=24, warm_steps=12, handed_on=16)
+    arguments = {"reward": "track", "recipe": recipe, "seed": 0, "n_threads": 1}
+    seen: list[Experience] = []
+    parents = train_many(CHEETAH, SPEEDS[:2], on_experiences=seen.extend, **arguments)
+    assert [len(own) for own in seen] == [16, 16]
+    begun: list[torch.Tensor] = []
+    run = Loop.run
+
+    def noting(self: Loop, on_steps) -> None:
+        begun.append(self._replay.latest(99).rewards.clone())
+        run(self, on_steps)
+
+    monkeypatch.setattr(Loop, "run", noting)
+    heirs = SPEEDS[1:]
+    after: list[Experience] = []
+    experts = train_many(
+        CHEETAH,
+        heirs,
+        warm_starts=parents,
+        experiences=seen,
+        on_experiences=after.extend,
+        **arguments,
+    )
+    worth = [own.rewards(CHEETAH, heir, "track") for own, heir in zip(seen, heirs, strict=True)]
+    np.testing.assert_array_equal(begun[0], np.stack(worth))
+    assert [e.record["warm_start"]["transitions"] for e in experts] == [16, 16]
+    np.testing.assert_array_equal(after[0].observations[:4], seen[0].observations[12:])
+    with pytest.raises(ValueError, match="`experiences` must come with as many `warm_starts`, 0,"):
+        train_many(CHEETAH, heirs, experiences=seen, **arguments)
+
+
+def test_files_are_read_back_and_damage_is_named(tmp_path: Path) -> None:
+    (own, _) = latest_of(numbered(3, capacity=6), 5)
+    path = tmp_path / "deep" / "one.safetensors"
+    save_experience(own, path)
+    for name, array in vars(load_experience(path)).items():
+        np.testing.assert_array_equal(array, getattr(own, name))
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(ValueError, match=r"one\.safetensors: cannot be read as an agent's exper"):
+        load_experience(path)
+
+
+def test_a_chain_hands_on_what_it_saw_and_tidies_up(tmp_path: Path) -> None:
+    folder = tmp_path / "experience"
+    kept: list[set[str]] = []
+
+    def look(progress: BuildProgress) -> None:
+        kept.append({path.stem for path in folder.glob("*")})
+
+    build(
+        CHEETAH,
+        SPEEDS,
+        reward="track",
+        recipe=RECIPE,
+        directory=tmp_path,
+        anchors=[SPEEDS[0]],
+        workers=1,
+        on_progress=look,
+    )
+    origins = [record["warm_start"] for record in load_experts(tmp_path).records]
+    names = [f"speed={speed}_torso=0.5" for speed in (2, 3, 4)]
+    assert origins == [
+        None,
+        *({"expert": name, "reward": "track", "transitions": 16} for name in names[:2]),
+    ]
+    assert {names[0]} in kept and {names[1]} in kept, "each until its only heir was there"
+    assert all(len(found) <= 1 for found in kept) and not folder.exists()
+
+
+def test_another_body_inherits_nothing(tmp_path: Path) -> None:
+    bodies = [CHEETAH.context(speed=2.0, torso=torso) for torso in (0.5, 0.6)]
+    build(CHEETAH, bodies, reward="track", recipe=RECIPE, directory=tmp_path, anchors=bodies[:1])
+    origin = load_experts(tmp_path).records[1]["warm_start"]
+    assert origin == {"expert": "speed=2_torso=0.5", "reward": "track"}
+    assert not (tmp_path / "experience").exists()
+
+
+def test_a_build_that_broke_off_goes_on_with_what_was_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = {"reward": "track", "recipe": RECIPE, "directory": tmp_path, "workers": 1}
+    blocked = tmp_path / "speed=3_torso=0.5.safetensors"
+    blocked.mkdir()  # cannot be replaced by a file
+    with pytest.raises(BuildError, match=r"2 of 3 experts failed"):
+        build(CHEETAH, SPEEDS, anchors=[SPEEDS[0]], **arguments)
+    assert (tmp_path / "experience" / "speed=2_torso=0.5.safetensors").exists()
+    blocked.rmdir()
+    build(CHEETAH, SPEEDS, anchors=[SPEEDS[0]], **arguments)
+    origins = [record["warm_start"] for record in load_experts(tmp_path).records]
+    assert [origin and origin["transitions"] for origin in origins] == [None, 16, 16]
+    assert not (tmp_path / "experience").exists()
