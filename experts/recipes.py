@@ -74,7 +74,8 @@ class Recipe:
         exploration_steps: environment steps over which exploration falls; None for all of them.
         n_candidates: snapshots over the last quarter of a training, the last one included, of which
             the one whose deterministic play is best is kept. A policy that explores a little never
-            sees the postures in which it would rest for ever without.
+            sees the postures in which it would rest for ever without. Of TD3 and SAC the expert
+            that a chained training starts from is one more.
         episode_steps: control steps of a training's episodes; None for the family's. Short ones see
             more of the starts, on which robust policies depend; they count as truncated, so that
             the values of what would follow are learned all the same.
@@ -284,8 +285,8 @@ RECIPES: dict[str, RecipeFamily] = {
             n_candidates=5,
             handed_on=100_000,
         ),
-        # The ant takes longer to walk than the cheetah to run.
-        families={"ParamAnt-v0": {"total_steps": 600_000}},
+        # The ant takes longer to walk than the cheetah to run, and falls now and then.
+        families={"ParamAnt-v0": {"total_steps": 600_000, "warm_steps": 24_000, "n_candidates": 9}},
     ),
     # TD3 for `train_many`: bold and careful exploration at once, a policy that starts near zero
     # action and rests until its critics know something. Resting is worth 100 on the cheetah

@@ -42,7 +42,8 @@ class Loop:
         steps: environment steps done, an agent.
         seconds: spent so far, with those before a kill.
         curves: an agent's mean returns over stretches of the training, as (steps, return).
-        candidates: parameters of actors and critics after some of the last steps, by step.
+        candidates: parameters of actors and critics after some of the last steps, by step; after
+            none too, where these were an expert's.
     """
 
     def __init__(
@@ -96,6 +97,8 @@ class Loop:
         self.learner = make_learner(family, recipe, seeds, device)
         if warm_starts is not None:
             start_from(self.learner, warm_starts)
+            if recipe.n_candidates > 1:
+                self.candidates[0] = self.parameters()
         begun = 0 if experiences is None else len(experiences[0])
         self._replay = Replay(
             len(contexts),

@@ -24,6 +24,7 @@ from experts.offpolicy.checkpoints import checkpoint_path
 from experts.offpolicy.state import load_state, save_state
 from experts.recipes import Recipe
 from experts.sb3 import to_sb3
+from experts.store import zoo_path
 from param_envs import family_of
 from tests.experts.factories import untrained
 
@@ -279,6 +280,20 @@ def test_warm_start_begins_where_the_parent_ended(runs, algorithm: str) -> None:
     assert child.record["recipe"] == "tiny-chained"
     assert child.record["warm_start"] == {"expert": "speed=-3_torso=0.5", "reward": "track"}
     assert child.record["steps"] == 24
+
+
+@pytest.mark.parametrize(("n_candidates", "kept"), [(2, 0), (1, 24)])
+def test_a_parent_that_training_only_spoils_stays(
+    n_candidates: int, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shipped expert of its own context, and a rate at which nothing survives."""
+    monkeypatch.setattr("experts.offpolicy.agents.WARM_HOLD", 0)
+    expert = load_expert(zoo_path("cheetah-speed") / "speed=2_torso=0.5.json")
+    recipe = replace(TD3, hidden=(64, 64), activation="tanh", learning_rate=0.05)
+    recipe = replace(recipe, final_learning_rate=0.05, n_candidates=n_candidates)
+    [child] = trained(recipe, CONTEXTS[:1], warm_starts=[expert])
+    assert child.record["kept_from_step"] == kept
+    assert (child.record["evaluation"]["return_mean"] > 900.0) == (kept == 0)
 
 
 def test_warm_start_folds_statistics_and_holds_the_policy() -> None:
