@@ -39,6 +39,11 @@ policy that returns so much less: at the end of a range, what serves both contex
 serve a third. With one that loses more nothing can be said: slower speeds are missed by more, as a
 share."""
 
+TELLING = 0.25
+"""Where an expert straight beyond loses more than this share itself, a policy has to return less
+than it by as much as that is more: what is lost grows with the distance only for so long, and
+among those that nearly fail, chance decides."""
+
 SMALLEST = 1e-6
 """Returns and distances are taken for this large at least, where shares of them are meant."""
 
@@ -103,11 +108,12 @@ class Trials:
 
         In a training context next to a policy's own, the policy is compared with the experts of
         those others around that lie straight beyond its own: where it returns less than one of
-        these, that expert is better. It is also compared with those that lie on the other side,
-        are as far and serve the place well: where it returns much less, the place's own expert is
-        better. Of several, that one is taken that should lose least if losses grow with the
-        distance. Where there is nobody to compare with, as far beyond all training contexts, the
-        policy stays, and so does that of a training context.
+        these, that expert is better; the less it returns itself, the clearer this has to be. The
+        policy is also compared with those that lie on the other side, are as far and serve the
+        place well: where it returns much less, the place's own expert is better. Of several, that
+        one is taken that should lose least if losses grow with the distance. Where there is nobody
+        to compare with, as far beyond all training contexts, the policy stays, and so does that of
+        a training context.
 
         Args:
             policies: one a context.
@@ -128,7 +134,8 @@ class Trials:
         tried = np.nonzero(telling.any(axis=1))
         own[tried] = self._gains(policies.select(tried[0]), ids[tried])
         short = gains - own[:, None]
-        failing = (beyond & (short > 0)) | (serving & (short > SERVING))
+        doubt = np.maximum(0.0, -gains - TELLING)
+        failing = (beyond & (short > doubt)) | (serving & (short > SERVING))
         hopes = np.where(failing, np.round(gains * lines.left, 9), -np.inf).reshape(len(ids), -1)
         actors, places = np.divmod(hopes.argmax(axis=1), ids.shape[1])
         rows = np.arange(len(ids))

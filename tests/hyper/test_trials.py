@@ -92,6 +92,18 @@ def test_a_policy_has_to_work_on_both_sides(
     assert better(data, [speed], [1.5]) == [found]
 
 
+@pytest.mark.parametrize(("speed", "found"), [(0.85, None), (0.8, 1.0)])
+def test_where_experts_lose_much_a_policy_has_to_lose_more(
+    data: Rollouts, played: Played, speed: float, found: float | None
+) -> None:
+    """Experts of 1 and 2 m/s lose 0.3 in each other's contexts, 0.05 more than tells everything.
+
+    At 2 m/s these policies lose 0.345 and 0.36.
+    """
+    played.slope = 0.3
+    assert better(data, [speed], [1.5]) == [found]
+
+
 def test_of_two_better_experts_the_nearer_one_is_taken(data: Rollouts, played: Played) -> None:
     assert better(data, [99.0, 99.0], [1.4, 1.6]) == [1.0, 2.0]
 
