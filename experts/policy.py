@@ -141,6 +141,17 @@ class MLPs:
         """Weights (fan_in, fan_out) and biases (fan_out,) of network i."""
         return [weight[i] for weight in self.weights], [bias[i] for bias in self.biases]
 
+    def among(self, others: MLPs) -> NDArray[np.intp]:
+        """Which of `others` each network is, number for number (n,); -1 for none of them."""
+        if self.kind != others.kind:
+            return np.full(len(self), -1)
+        both = type(self).stack([self, others])
+        statistics = [values for values in (both.mean, both.scale) if values is not None]
+        arrays = [*both.weights, *both.biases, *statistics]
+        keys = [b"".join(array[i].tobytes() for array in arrays) for i in range(len(both))]
+        known = {key: i for i, key in reversed(list(enumerate(keys[len(self) :])))}
+        return np.array([known.get(key, -1) for key in keys[: len(self)]], dtype=np.intp)
+
     @classmethod
     def stack(cls, parts: Sequence[MLPs]) -> Self:
         """One batch of several, in order.

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experts import Experts, Played, Rollouts, collect, play
+from experts import Experts, MLPPolicies, Played, Rollouts, collect, play
 from experts.collections import collection_in
 from experts.provenance import commit, versions
 from zeroshot.fewshot import (
@@ -153,12 +153,29 @@ class Bench:
         for part, ids in {"test": split.test, "train": split.train}.items():
             if part == "test" or self.train_rows:
                 policies = fitted.policies([self.suite.contexts[i] for i in ids])
-                rows += self._episodes(policies, part, ids, unit.seed)
+                played = self._episodes(policies, part, ids, unit.seed)
+                if kind == "method":
+                    owners = self._owners(policies, split, len(ids))
+                    for i, row in enumerate(played):
+                        row["expert_of"] = owners[i // self.suite.n_episodes]
+                rows += played
         if self.shots:
             if kind == "method" or unit.method in ADAPTED_REFERENCES:
                 rows += self._few_shot(unit, fitted, split)
             after["unit_rows"] = len(rows)
         return [{**shared, **row, **after} for row in rows]
+
+    def _owners(self, policies: Policies, split: Split, n: int) -> list[dict[str, float] | None]:
+        """The training context whose expert each of n policies is; None where it is a new one.
+
+        A method may hand out experts as they are, as the reference `nearest` does; the rows of a
+        run tell where it did.
+        """
+        if not isinstance(policies, MLPPolicies):
+            return [None] * n
+        ids = policies.among(self.experts.policies.select(split.train))
+        contexts = [self.suite.contexts[i] for i in split.train]
+        return [None if i < 0 else dict(contexts[i]) for i in ids]
 
     def _reference(self, unit: Unit, split: Split) -> Fitted:
         if unit.method == EXPERT:

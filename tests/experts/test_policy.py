@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -69,3 +71,15 @@ def test_stacking_different_layers_is_refused() -> None:
     wide = MLPPolicies((np.ones((1, 1, 2)),), (np.ones((1, 2)),))
     with pytest.raises(ValueError, match="same layers"):
         MLPPolicies.stack([two_policies(), wide])
+
+
+def test_networks_are_found_among_others() -> None:
+    one = two_policies()
+    first, second = one.select([0]), one.select([1])
+    assert one.among(MLPPolicies.stack([second, second, first])).tolist() == [2, 0]
+    assert first.among(second).tolist() == [-1]
+    plain = replace(one, mean=None, scale=None)
+    zeros, ones = (np.full((2, one.input_size), v, dtype=np.float32) for v in (0.0, 1.0))
+    assert replace(plain, mean=zeros, scale=ones).among(plain).tolist() == [0, 1]
+    assert replace(plain, mean=ones, scale=ones).among(plain).tolist() == [-1, -1]
+    assert replace(one, activation="relu").among(one).tolist() == [-1, -1]

@@ -1,13 +1,14 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from experts import play
+from experts import MLPPolicies, play
 from zeroshot.results import ROWS, SETTINGS, SUMMARY, read_rows
 from zeroshot.run import default_workers, experts_of, run, threads_each
 from zeroshot.splits import random_split
@@ -55,6 +56,7 @@ def test_a_run_writes_a_row_an_episode(
         assert row["length"] == 12 and set(row["outcome"]) == {"velocity"}
         assert row["versions"]["mujoco"] and "commit" in row
         assert row["config"] == ({"seconds": 0.0} if row["method"] == MEAN else {})
+        assert row.get("expert_of", "") == (None if row["method"] == MEAN else "")
     assert json.loads((tmp_path / "out" / SUMMARY).read_text()) == summary
     assert summary["complete"] and summary["seeds"] == [0, 1, 2]
 
@@ -98,6 +100,35 @@ class _Spy:
 
     def act(self, observations: Any) -> Any:
         return np.zeros((*observations.shape[:2], 6), np.float32)
+
+
+class _HandsOut:
+    """Gives every context but the last asked for the first training expert as it is."""
+
+    def fit(self, data: Any, *, seed: int, progress: Any = None) -> "_HandsOut":
+        self.experts = data.experts
+        return self
+
+    def policies(self, contexts: Sequence[Any]) -> MLPPolicies:
+        first = self.experts.policies.select([0] * len(contexts))
+        biases = [bias.copy() for bias in first.biases]
+        biases[-1][-1] += 0.5
+        return replace(first, biases=tuple(biases))
+
+
+def test_rows_tell_whose_expert_was_handed_out(suite: Suite, zoo: Path, tmp_path: Path) -> None:
+    run(suite, {"copy": _HandsOut()}, seeds=[4], out=tmp_path, zoo=zoo, train_rows=True)
+    split = random_split(suite, seed=4)
+    first = dict(suite.contexts[split.train[0]])
+    for ids, part in ((split.test, "test"), (split.train, "train")):
+        rows = [
+            (row["context"], row["expert_of"])
+            for row in read_rows(tmp_path / ROWS)
+            if row["method"] == "copy" and row["split"] == part
+        ]
+        *others, last = [dict(suite.contexts[i]) for i in ids]
+        expected = [(context, first) for context in others] + [(last, None)]
+        assert rows == [pair for pair in expected for _ in range(suite.n_episodes)]
 
 
 def test_nothing_of_a_test_context_reaches_a_method(
