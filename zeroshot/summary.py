@@ -49,10 +49,10 @@ def summarise_methods(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
 
     Each has `kind`; `return`, the mean over seeds, test contexts and episodes; `ratio`, that over
     the experts' mean return in the same contexts; `score`, the interquartile mean over (seed,
-    context) of `normalised_score`; `ci`, its 95 % bootstrap interval, stratified by seed; and
-    `fit_seconds`, the mean over seeds. Score and interval are None while the row of the best
-    context-blind policy is unfinished for every seed that the method has; the interval is also None
-    of a single cell.
+    context) of `normalised_score`; `ci`, its 95 % bootstrap interval, stratified by seed;
+    `fit_seconds`, the mean over seeds; and `copies`, see `share_of_copies`. Score and interval are
+    None while the row of the best context-blind policy is unfinished for every seed that the method
+    has; the interval is also None of a single cell.
 
     Raises:
         ValueError: naming a context in which neither the expert nor the best context-blind policy
@@ -73,8 +73,25 @@ def summarise_methods(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
             "score": score,
             "ci": interval,
             "fit_seconds": float(np.mean([row["fit_seconds"] for row in units])),
+            "copies": share_of_copies([row for row in rows if row["method"] == method]),
         }
     return dict(sorted(found.items(), key=lambda item: -_or_lowest(item[1]["score"])))
+
+
+def share_of_copies(rows: Sequence[Row]) -> float | None:
+    """Of all zero-shot policies for test contexts, those that are a training expert's own.
+
+    Args:
+        rows: of one method.
+
+    Returns:
+        The share over seeds and contexts; None where a row does not say whose its policy is.
+    """
+    test = [row for row in rows if row["split"] == "test" and not row.get("shots")]
+    if not test or any("expert_of" not in row for row in test):
+        return None
+    own = {(row["seed"], *row["context"].values()): row["expert_of"] is not None for row in test}
+    return float(np.mean(list(own.values())))
 
 
 def scores_of(

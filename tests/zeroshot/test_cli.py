@@ -54,7 +54,7 @@ def test_run_writes_results_summary_and_figures(
     assert set(summary) > {"suite", "train_fraction", "methods", "seeds", "episodes", "command"}
     assert set(summary) > {"commit", "versions", "machine", "date"}
     for name, row in summary["methods"].items():
-        assert set(row) == {"kind", "return", "ratio", "score", "ci", "fit_seconds"}
+        assert set(row) == {"kind", "return", "ratio", "score", "ci", "fit_seconds", "copies"}
         assert row["kind"] == ("method" if name == method else "reference")
         assert len(row["ci"]) == 2 and row["ci"][0] <= row["ci"][1]
     assert summary["methods"]["expert"]["ratio"] == pytest.approx(1.0)

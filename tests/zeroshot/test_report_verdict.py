@@ -58,6 +58,7 @@ def test_the_worst_comparison_decides(
     said = " ".join(found.sentences)
     assert ("do not show that learning pays off" in said) == (status != "better")
     assert "best-single (80.0 %): the difference is +50.0 points" in said
+    assert "training expert as it is" not in said
     assert "one split only" in said
 
 
@@ -107,3 +108,12 @@ def test_an_interval_that_touches_zero_shows_nothing() -> None:
     touching = Comparison(name="nearest", ratio=0.9, difference=0.1, low=0.0, high=0.2)
     assert touching.status == "tie"
     assert Verdict(best="mine", comparisons=(touching,)).status == "tie"
+
+
+def test_handed_out_experts_are_told() -> None:
+    run = run_of({"nearest": (0.0, -0.1, 0.1)})
+    (mine,) = [row for row in run.rows if row["method"] == "mine"]
+    rows = [{**mine, "expert_of": None}, {**mine, "seed": 1, "expert_of": {"speed": 2.0}}]
+    found = verdict(replace(run, rows=[*rows, *(row for row in run.rows if row is not mine)]))
+    said = " ".join(found.sentences)
+    assert "For 50.0 % of these contexts it hands out the policy of a training expert" in said

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from zeroshot.leaderboard import leaderboard, print_leaderboard
-from zeroshot.summary import cells, summarise_methods
+from zeroshot.summary import cells, share_of_copies, summarise_methods
 
 
 def rows_of(method: str, returns: dict[tuple[int, float], tuple[float, ...]], **also: Any) -> Any:
@@ -41,7 +41,7 @@ def test_a_summary_by_hand() -> None:
     found = summarise_methods(BLIND + MINE)
     assert list(found) == ["mine", "best-single"], "best score first"
     mine = found["mine"]
-    assert set(mine) == {"kind", "return", "ratio", "score", "ci", "fit_seconds"}
+    assert set(mine) == {"kind", "return", "ratio", "score", "ci", "fit_seconds", "copies"}
     assert mine["kind"] == "method" and found["best-single"]["kind"] == "reference"
     assert mine["return"] == pytest.approx((75 + 200 + 200 + 100) / 4)
     assert mine["ratio"] == pytest.approx((75 + 200 + 200 + 100) / (100 + 200 + 400 + 200))
@@ -76,6 +76,20 @@ def test_scores_wait_for_the_blind_row() -> None:
     assert alone["score"] is None and alone["ci"] == [None, None]
     half = [row for row in BLIND if row["seed"] == 0]
     assert summarise_methods(half + MINE)["mine"]["score"] == pytest.approx(0.75)
+
+
+def test_experts_handed_out_are_counted_once_a_policy() -> None:
+    """Of four policies one is an expert's; training rows and few-shot ones are others' business."""
+    speeds = {(0, 1.0): (1.0, 2.0), (0, 2.0): (1.0, 2.0), (1, 2.0): (1.0, 2.0)}
+    new = rows_of("mine", speeds, expert_of=None)
+    copied = rows_of("mine", {(1, 1.0): (1.0, 2.0)}, expert_of={"speed": 2.0})
+    assert share_of_copies(new + copied) == 0.25
+    apart = [{**row, **other} for row in copied for other in ({"split": "train"}, {"shots": 5})]
+    assert share_of_copies(new + apart) == 0.0
+    assert summarise_methods(new + copied)["mine"]["copies"] == 0.25
+    assert share_of_copies(new + rows_of("mine", {(1, 1.0): (1.0,)})) is None, "it does not say"
+    assert share_of_copies(apart) is None
+    assert summarise_methods(BLIND)["best-single"]["copies"] is None
 
 
 def test_nothing_finished_is_no_method() -> None:

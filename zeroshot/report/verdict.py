@@ -10,6 +10,7 @@ import numpy as np
 from zeroshot.comparisons import TRIVIAL, interval_of
 from zeroshot.report.runs import RunFolder
 from zeroshot.report.series import paired_difference, ratio_interval
+from zeroshot.summary import share_of_copies
 
 Status = Literal["better", "tie", "worse", "nothing learned"]
 
@@ -49,6 +50,7 @@ class Verdict:
         high: upper end.
         n_splits: on which it was fitted.
         n_cells: contexts of these splits in which it was played.
+        copies: share of these contexts for which it hands out a training expert as it is.
         comparisons: with the trivial rows, the strongest first.
     """
 
@@ -58,6 +60,7 @@ class Verdict:
     high: float = 0.0
     n_splits: int = 0
     n_cells: int = 0
+    copies: float = 0.0
     comparisons: tuple[Comparison, ...] = ()
 
     @property
@@ -95,6 +98,11 @@ class Verdict:
                 else f" (95 % interval {_percent(self.low)} to {_percent(self.high)})."
             )
         ]
+        if self.copies > 0.0:
+            lines.append(
+                f"For {_percent(self.copies)} of these contexts it hands out the policy of a "
+                "training expert as it is."
+            )
         words = {"better": "is better than", "tie": "is not told apart from", "worse": "loses to"}
         lines += [
             f"It {words[c.status]} {c.name} ({_percent(c.ratio)}): the difference is "
@@ -129,6 +137,7 @@ def verdict(run: RunFolder) -> Verdict:
         high=high,
         n_splits=len({row["seed"] for row in rows[best]}),
         n_cells=len({(row["seed"], *row["context"].values()) for row in rows[best]}),
+        copies=share_of_copies(rows[best]) or 0.0,
         comparisons=tuple(
             sorted(
                 (
