@@ -173,7 +173,7 @@ def measured(effect: Effect, records: Sequence[Record]) -> str:
     said = [_difference(effect, record) for record in found]
     if len(found) <= MOST_LISTED:
         return "<br>".join(
-            f"{record['suite']}, {record['split_rule']}, {len(record['seeds'])} splits: "
+            f"{record['suite']}, {record['split_rule']}, {_splits(effect, record)} splits: "
             f"{_ratio(record, effect.ours)} against {_ratio(record, effect.other)}, "
             + (
                 "no interval"
@@ -232,7 +232,7 @@ def published_table(records: Sequence[Record]) -> str:
             + (f" ({theirs[name]:.2f})" if name in theirs else "")
             for name in (*known, *UNPUBLISHED)
         ]
-        splits = str(len(found[0]["seeds"])) if found else "-"
+        splits = str(min(row["splits"] for row in ours.values())) if ours else "-"
         lines.append(f"| {suite} | {' | '.join([*cells, splits])} |")
         learned = [row["ratio"] for row in ours.values() if row["kind"] == "method"]
         measured_suites += bool(learned)
@@ -267,12 +267,27 @@ def trivial_lines(records: Sequence[Record]) -> str:
     return "\n".join(lines)
 
 
+def copies_line(records: Sequence[Record]) -> str:
+    """For how many contexts each method hands out a training expert, over the runs that tell."""
+    shares: dict[str, list[float]] = {}
+    for record in records:
+        for name, row in record["methods"].items():
+            if row.get("copies") is not None:
+                shares.setdefault(name, []).append(row["copies"])
+    told = [
+        f"{name} {100.0 * np.mean(found):.0f} % in {len(found)} run{'s' * (len(found) > 1)}"
+        for name, found in sorted(shares.items())
+    ]
+    said = "Training experts handed out as they are, the share of held-out contexts: "
+    return f"{said}{', '.join(told) or NOT_MEASURED}."
+
+
 def cost_line(records: Sequence[Record]) -> str:
     """What the fits of the committed reproduction took."""
     found = [record for record in records if record["file"].startswith(f"{COPIES.name}/")]
     if not found:
         return f"Cost of the fits: {NOT_MEASURED}."
-    fitted = [row["fit_seconds"] * len(r["seeds"]) for r in found for row in r["methods"].values()]
+    fitted = [row["fit_seconds"] * row["splits"] for r in found for row in r["methods"].values()]
     cores = sorted({str(record["machine"]["cores"]) for record in found})
     return (
         f"Cost of the fits of {len(found)} runs: {sum(fitted) / 3600:.1f} hours, one after "
@@ -312,6 +327,7 @@ def write(root: Path = ROOT) -> Path:
     parts = [
         effects_table(records, json.loads(finger.read_text()) if finger.is_file() else None),
         trivial_lines(records),
+        copies_line(records),
         "With a fifth of the contexts for training: ratio to the experts' return, in brackets that "
         f"of the published returns to their own experts'. A hyphen: {NOT_MEASURED}; HyPoGen's own "
         "method is not implemented here.",
@@ -334,6 +350,10 @@ def _a_suite(records: Sequence[Record]) -> list[Record]:
     for record in sorted(records, key=lambda r: (len(r["seeds"]), r["date"])):
         found[record["suite"]] = record
     return [found[name] for name in sorted(found)]
+
+
+def _splits(effect: Effect, record: Record) -> int:
+    return min(record["methods"][name]["splits"] for name in (effect.ours, effect.other))
 
 
 def _ratio(record: Record, method: str) -> str:

@@ -28,7 +28,8 @@ Zero-shot return on held-out contexts, of all results in [docs/results](results)
 the difference to the experts' return in the same contexts over its size; *score* is an
 interquartile mean, 0 for the best single training expert (more where one policy nearly solves a
 context) and 1 for each context's own expert, with its 95 % interval, which redraws splits and
-contexts ([evaluation.md](evaluation.md#numbers)).
+contexts ([evaluation.md](evaluation.md#numbers)). *Copies* is the share of a method's policies that
+are a training expert's own, where the rows tell.
 Rows in italics learn nothing ([evaluation.md](evaluation.md)). Only rows of one section compare:
 others have other contexts, splits or experts.
 
@@ -71,9 +72,9 @@ def grouped(records: Sequence[Record]) -> dict[str, list[Record]]:
 
 def best_rows(records: Sequence[Record]) -> dict[str, tuple[dict[str, Any], Record]]:
     """Method to its row and where that is from, best score first."""
-    found: dict[str, tuple[dict[str, Any], Record]] = {}
-    for record in sorted(records, key=lambda r: (len(r["seeds"]), r["date"], r["file"])):
-        found |= {name: (row, record) for name, row in record["methods"].items()}
+    rows = [(row, record, name) for record in records for name, row in record["methods"].items()]
+    rows.sort(key=lambda found: (found[0]["splits"], found[1]["date"], found[1]["file"]))
+    found = {name: (row, record) for row, record, name in rows}
     return dict(sorted(found.items(), key=lambda item: (-_score(item[1][0]), item[0])))
 
 
@@ -118,8 +119,8 @@ def section(title: str, records: Sequence[Record]) -> str:
     """One leaderboard, and where its numbers are from."""
     n_test, episodes = records[0]["n_test"], records[0]["episodes"]
     lines = [
-        "| method | return | ratio | score | 95 % | splits | fit | file |",
-        "|---|--:|--:|--:|--:|--:|--:|---|",
+        "| method | return | ratio | score | 95 % | splits | fit | copies | file |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|---|",
     ]
     files: dict[str, Record] = {}
     for name, (row, record) in best_rows(records).items():
@@ -129,8 +130,9 @@ def section(title: str, records: Sequence[Record]) -> str:
         interval = record["score_ci"].get(name, (None, None))
         low, high = (_number(value) for value in interval)
         cells = [label, f"{row['return']:.1f}", f"{row['ratio']:.3f}", _number(row["score"])]
-        cells += [f"[{low}, {high}]", str(len(record["seeds"]))]
+        cells += [f"[{low}, {high}]", str(row["splits"])]
         cells.append(f"{row['fit_seconds']:.0f} s" if row["kind"] == "method" else "")
+        cells.append("" if row["copies"] is None else f"{row['copies']:.0%}")
         cells.append(f"[{Path(record['file']).stem}](results/{record['file']})")
         lines.append(f"| {' | '.join(cells)} |")
     made = [

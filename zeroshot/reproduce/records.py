@@ -104,7 +104,8 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
     """All results of runs below a folder, in the form of the small files, ordered by path.
 
     Summaries of `zeroshot run` are among them, earlier versions' too. What those do not say is
-    None, `vs` empty. Each has its `file`, relative to the folder.
+    None, `vs` empty. Each has its `file`, relative to the folder, and each of its methods `splits`,
+    how many it was played on: those of a run that was gone on with may differ.
 
     Raises:
         ValueError: naming the file, if it is not JSON or its run is not complete.
@@ -124,6 +125,9 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
         for name in ("as_good_as_learned", "experts", "part", "few_shot"):
             record.setdefault(name, None)
         record.setdefault("score_ci", {})
+        for row in record["methods"].values():
+            row["splits"] = len(row.get("returns", record["seeds"]))
+            row.setdefault("copies", None)
         record["vs"] = {
             name: {
                 other: pair if isinstance(pair, list) else [pair["difference"], *interval_of(pair)]
