@@ -9,7 +9,6 @@ page's two markers is from docs/results; what no file there has is called not me
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ import numpy as np
 
 from zeroshot.published import PUBLISHED_EXPERT_MEANS, PUBLISHED_ZERO_SHOT
 from zeroshot.reproduce.packed import pack
-from zeroshot.reproduce.records import RESULTS as SMALL_FILES
+from zeroshot.reproduce.pages import copy_results, fill
 from zeroshot.reproduce.records import read_results
 
 ROOT = Path(__file__).parents[1]
@@ -295,33 +294,12 @@ def cost_line(records: Sequence[Record]) -> str:
     )
 
 
-def copy_results(folder: Path, root: Path = ROOT) -> int:
-    """Copies the small files of a reproduction to docs/results/hyperzero; returns how many.
-
-    Raises:
-        FileNotFoundError: if the folder has none.
-    """
-    files = sorted((folder / SMALL_FILES).rglob("*.json"))
-    if not files:
-        raise FileNotFoundError(f"no results in {folder / SMALL_FILES}")
-    for file in files:
-        copy = root / COPIES / file.relative_to(folder / SMALL_FILES)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, copy)
-    return len(files)
-
-
 def write(root: Path = ROOT) -> Path:
     """Writes the generated part of the page; returns its path.
 
     Raises:
         ValueError: if the page lacks a marker, or a file of results is damaged.
     """
-    path = root / PAGE
-    before, begin, rest = path.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{path} must contain {BEGIN!r} and {END!r}")
     records = read_results(root / RESULTS)
     finger = root / FINGER
     parts = [
@@ -334,8 +312,7 @@ def write(root: Path = ROOT) -> Path:
         published_table(records),
         cost_line(records),
     ]
-    path.write_text("\n\n".join([before + begin, *parts, end + after]))
-    return path
+    return fill(root / PAGE, BEGIN, END, "\n\n".join(parts))
 
 
 def _has(effect: Effect, record: Record) -> bool:
@@ -371,5 +348,5 @@ def _difference(effect: Effect, record: Record) -> tuple[float, float | None, fl
 if __name__ == "__main__":
     for argument in sys.argv[1:]:
         print(f"{len(pack(Path(argument), ROOT / ROWS))} runs packed")
-        print(f"{copy_results(Path(argument))} files copied")
+        print(f"{copy_results(Path(argument), ROOT / COPIES)} files copied")
     print(write())

@@ -19,6 +19,7 @@ from zeroshot.audit_figures import audit_figure
 from zeroshot.audit_record import fingerprint, load_audit
 from zeroshot.figures import save_figure
 from zeroshot.published import PUBLISHED_EXPERT_MEANS
+from zeroshot.reproduce.pages import fill
 from zeroshot.suites import SUITES, Suite
 
 ROOT = Path(__file__).parents[1]
@@ -142,11 +143,6 @@ def write(root: Path = ROOT) -> list[str]:
         ValueError: if docs/zoo.md lacks a marker, a zoo does not fit its suite, or an audit is of
             other experts than those shipped.
     """
-    page = root / "docs" / "zoo.md"
-    before, begin, rest = page.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{page} must contain {BEGIN!r} and {END!r}")
     chosen = [name for name, suite in SUITES.items() if _zoo(suite).is_dir()]
     rows, sections = [], []
     for name in chosen:
@@ -156,7 +152,7 @@ def write(root: Path = ROOT) -> list[str]:
         rows.append(overview_row(suite, experts, audit))
         sections.append(section(suite, experts, audit, record, root))
     generated = "\n\n".join(["\n".join([HEADER, *rows]), *sections])
-    page.write_text(f"{before}{begin}\n\n{generated}\n\n{end}{after}")
+    fill(root / "docs" / "zoo.md", BEGIN, END, generated)
     return chosen
 
 

@@ -141,6 +141,7 @@ def build(
         workers=workers,
         engine=engine,
         checkpoints=checkpoints,
+        chained=bool(anchors),
         on_progress=on_progress,
     )
     assess(directory)

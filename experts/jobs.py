@@ -98,6 +98,7 @@ def run_jobs(
     workers: int | None = None,
     engine: Engine | None = None,
     checkpoints: CheckpointSchedule | None = None,
+    chained: bool = False,
     on_progress: Callable[[BuildProgress], None] | None = None,
 ) -> None:
     """Trains the experts of `jobs` that `directory` does not have yet.
@@ -114,6 +115,7 @@ def run_jobs(
         workers: experts at once, each on one thread; None for the engine's own number.
         engine: where they are trained, processes of this machine by default.
         checkpoints: which policies along the trainings are kept, and where; TD3 and SAC only.
+        chained: whether what agents see is handed on, where the recipe says how much.
         on_progress: called about twice a second.
 
     Raises:
@@ -137,7 +139,7 @@ def run_jobs(
         directory=directory,
         recipe=recipe,
         checkpoints=None if checkpoints is None else checkpoints.directory,
-        legacies=_legacies(jobs, family, recipe, directory),
+        legacies=_legacies(jobs, family, directory) if chained and recipe.handed_on else None,
     )
     if not board.todo:
         board.report(on_progress)
@@ -162,7 +164,7 @@ class _Board:
     jobs: list[Job]
     directory: Path
     recipe: Recipe
-    legacies: Legacies
+    legacies: Legacies | None = None
     checkpoints: Path | None = None
     todo: list[Job] = field(init=False)
     pending: list[Job] = field(init=False)
@@ -198,8 +200,8 @@ class _Board:
                     context=job.context,
                     seed=job.seed,
                     parent=None if job.warm_from is None else load_expert(job.warm_from),
-                    experience=self.legacies.of(job.context),
-                    hands_on=self.legacies.awaited(job.context),
+                    experience=None if self.legacies is None else self.legacies.of(job.context),
+                    hands_on=self.legacies is not None,
                 )
             except ValueError as error:
                 self.errors[name] = f"ValueError: {error}"
@@ -224,10 +226,11 @@ class _Board:
                 self.checkpoints.mkdir(parents=True, exist_ok=True)
                 path = checkpoint_path(self.checkpoints, job.context)
                 write_atomically(path, trained.checkpoints)
-            if trained.experience is not None:
+            if self.legacies is not None and trained.experience is not None:
                 self.legacies.keep(job.context, trained.experience)
             save_expert(trained.expert, self.directory)  # last: the job is done when this is there
-            self.legacies.settle(job.context)
+            if self.legacies is not None:
+                self.legacies.settle(job.context)
         except OSError as error:
             self.errors[name] = f"{type(error).__name__}: {error}"
         else:
@@ -250,15 +253,18 @@ class _Board:
         )
 
 
-def _legacies(jobs: Sequence[Job], family: Family, recipe: Recipe, directory: Path) -> Legacies:
-    """What is handed on between the experts of one build, for those that are not there yet."""
+def _legacies(jobs: Sequence[Job], family: Family, directory: Path) -> Legacies:
+    """What is handed on along the chains of a build, for the experts that are not there yet.
+
+    An expert of another folder that one starts from has the same context.
+    """
     known = {manifest_path(directory, job.context): job.context for job in jobs}
-    heirs = [
-        (job.context, known[job.warm_from])
-        for job in unfinished(jobs, directory)
-        if job.warm_from in known and recipe.handed_on
-    ]
-    return Legacies(family, directory, heirs)
+    origins = {}
+    for job in unfinished(jobs, directory):
+        parent = known.get(job.warm_from or Path(), job.context)
+        if job.warm_from and family.dynamics(parent) == family.dynamics(job.context):
+            origins[job.context] = job.warm_from
+    return Legacies(directory, origins)
 
 
 def check_kept(

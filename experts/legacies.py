@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experts.store import expert_name
-from param_envs import Context, Family
+from param_envs import Context
 
 if TYPE_CHECKING:
     from experts.offpolicy.experience import Experience  # imports torch
@@ -19,31 +19,21 @@ SUFFIX = ".safetensors"
 class Legacies:
     """Experience on disk, from a finished expert to those in training and to be trained.
 
-    It lies beside the experts, tens of megabytes each, so that a killed build goes on with it; what
-    no other expert is left to take on is removed.
+    It lies beside the experts, tens of megabytes each, so that a killed build goes on with it. What
+    all that were to start from an expert have taken on is removed; where none was, at the end of a
+    chain, it stays for a build that goes on from there.
     """
 
-    def __init__(
-        self, family: Family, directory: Path, heirs: Sequence[tuple[Context, Context]]
-    ) -> None:
+    def __init__(self, directory: Path, origins: Mapping[Context, Path]) -> None:
         """Begins to watch over the experience in a folder of experts.
 
         Args:
-            family: of the experts.
             directory: of the experts.
-            heirs: (context, that of the expert which it starts from) of all that is to be trained;
-                those of different bodies have nothing to hand on.
+            origins: context to the manifest that its expert starts from, of all that are to be
+                trained and have something to take on: bodies must be the same.
         """
-        self._directory = directory / FOLDER
-        self._origins = {
-            context: parent
-            for context, parent in heirs
-            if family.dynamics(context) == family.dynamics(parent)
-        }
-
-    def awaited(self, context: Context) -> bool:
-        """Whether an expert is still to start from that of `context`."""
-        return context in self._origins.values()
+        self._directory = directory
+        self._origins = dict(origins)
 
     def of(self, context: Context) -> Experience | None:
         """What the expert of `context` is to begin with, if it is there.
@@ -53,8 +43,8 @@ class Legacies:
         """
         from experts.offpolicy.experience import load_experience
 
-        parent = self._origins.get(context)
-        path = None if parent is None else self._path(parent)
+        origin = self._origins.get(context)
+        path = None if origin is None else _beside(origin)
         return None if path is None or not path.exists() else load_experience(path)
 
     def keep(self, context: Context, experience: Experience) -> None:
@@ -65,15 +55,15 @@ class Legacies:
         """
         from experts.offpolicy.experience import save_experience
 
-        save_experience(experience, self._path(context))
+        save_experience(experience, _beside(self._directory / f"{expert_name(context)}.json"))
 
     def settle(self, context: Context) -> None:
         """Notes that the expert of `context` is there; removes what nobody awaits any more."""
-        parent = self._origins.pop(context, None)
-        if parent is not None and not self.awaited(parent):
-            self._path(parent).unlink(missing_ok=True)
-            if self._directory.is_dir() and not any(self._directory.iterdir()):
-                self._directory.rmdir()
+        origin = self._origins.pop(context, None)
+        ours = origin is not None and origin.parent == self._directory
+        if origin is not None and ours and origin not in self._origins.values():
+            _beside(origin).unlink(missing_ok=True)
 
-    def _path(self, context: Context) -> Path:
-        return self._directory / f"{expert_name(context)}{SUFFIX}"
+
+def _beside(manifest: Path) -> Path:
+    return manifest.parent / FOLDER / f"{manifest.stem}{SUFFIX}"

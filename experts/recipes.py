@@ -285,8 +285,7 @@ RECIPES: dict[str, RecipeFamily] = {
             n_candidates=5,
             handed_on=100_000,
         ),
-        # The ant takes longer to walk than the cheetah to run, and falls now and then.
-        families={"ParamAnt-v0": {"total_steps": 600_000, "n_candidates": 9}},
+        families={"ParamAnt-v0": {"n_candidates": 9}},  # it falls now and then
     ),
     # TD3 for `train_many`: bold and careful exploration at once, a policy that starts near zero
     # action and rests until its critics know something. Resting is worth 100 on the cheetah

@@ -165,31 +165,44 @@ def test_files_are_read_back_and_damage_is_named(tmp_path: Path) -> None:
         load_experience(path)
 
 
+def files(folder: Path) -> set[str]:
+    return {path.stem for path in (folder / "experience").glob("*")}
+
+
+NAMES = [f"speed={speed}_torso=0.5" for speed in (2, 3, 4)]
+
+
 def test_a_chain_hands_on_what_it_saw_and_tidies_up(tmp_path: Path) -> None:
-    folder = tmp_path / "experience"
     kept: list[set[str]] = []
 
     def look(progress: BuildProgress) -> None:
-        kept.append({path.stem for path in folder.glob("*")})
+        kept.append(files(tmp_path))
 
-    build(
-        CHEETAH,
-        SPEEDS,
-        reward="track",
-        recipe=RECIPE,
-        directory=tmp_path,
-        anchors=[SPEEDS[0]],
-        workers=1,
-        on_progress=look,
-    )
+    arguments = {"reward": "track", "recipe": RECIPE, "directory": tmp_path, "workers": 1}
+    build(CHEETAH, SPEEDS, anchors=[SPEEDS[0]], on_progress=look, **arguments)
     origins = [record["warm_start"] for record in load_experts(tmp_path).records]
-    names = [f"speed={speed}_torso=0.5" for speed in (2, 3, 4)]
     assert origins == [
         None,
-        *({"expert": name, "reward": "track", "transitions": 16} for name in names[:2]),
+        *({"expert": name, "reward": "track", "transitions": 16} for name in NAMES[:2]),
     ]
-    assert {names[0]} in kept and {names[1]} in kept, "each until its only heir was there"
-    assert all(len(found) <= 1 for found in kept) and not folder.exists()
+    assert {NAMES[0]} in kept and {NAMES[1]} in kept, "each until its only heir was there"
+    assert all(len(found) <= 1 for found in kept)
+    assert files(tmp_path) == {NAMES[2]}, "for whoever goes on from there"
+
+
+def test_another_folder_goes_on_and_leaves_it_as_it_is(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    arguments = {"reward": "track", "recipe": RECIPE, "anchors": SPEEDS[:1], "workers": 1}
+    build(CHEETAH, SPEEDS[:1], directory=first, **arguments)
+    build(CHEETAH, SPEEDS[:2], directory=second, anchor_zoo=first, **arguments)
+    origins = [record["warm_start"] for record in load_experts(second).records]
+    assert [(origin["expert"], origin["transitions"]) for origin in origins] == [(NAMES[0], 16)] * 2
+    assert files(first) == {NAMES[0]} and files(second) == {NAMES[1]}
+
+
+def test_without_a_chain_nothing_is_kept(tmp_path: Path) -> None:
+    build(CHEETAH, SPEEDS[:1], reward="track", recipe=RECIPE, directory=tmp_path)
+    assert not files(tmp_path)
 
 
 def test_another_body_inherits_nothing(tmp_path: Path) -> None:
@@ -197,20 +210,17 @@ def test_another_body_inherits_nothing(tmp_path: Path) -> None:
     build(CHEETAH, bodies, reward="track", recipe=RECIPE, directory=tmp_path, anchors=bodies[:1])
     origin = load_experts(tmp_path).records[1]["warm_start"]
     assert origin == {"expert": "speed=2_torso=0.5", "reward": "track"}
-    assert not (tmp_path / "experience").exists()
 
 
-def test_a_build_that_broke_off_goes_on_with_what_was_seen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_build_that_broke_off_goes_on_with_what_was_seen(tmp_path: Path) -> None:
     arguments = {"reward": "track", "recipe": RECIPE, "directory": tmp_path, "workers": 1}
-    blocked = tmp_path / "speed=3_torso=0.5.safetensors"
+    blocked = tmp_path / f"{NAMES[1]}.safetensors"
     blocked.mkdir()  # cannot be replaced by a file
     with pytest.raises(BuildError, match=r"2 of 3 experts failed"):
         build(CHEETAH, SPEEDS, anchors=[SPEEDS[0]], **arguments)
-    assert (tmp_path / "experience" / "speed=2_torso=0.5.safetensors").exists()
+    assert NAMES[0] in files(tmp_path)
     blocked.rmdir()
     build(CHEETAH, SPEEDS, anchors=[SPEEDS[0]], **arguments)
     origins = [record["warm_start"] for record in load_experts(tmp_path).records]
     assert [origin and origin["transitions"] for origin in origins] == [None, 16, 16]
-    assert not (tmp_path / "experience").exists()
+    assert files(tmp_path) == {NAMES[2]}

@@ -13,6 +13,7 @@ import pytest
 
 from zeroshot.references import REFERENCES
 from zeroshot.reproduce.hyperzero import HYPERZERO
+from zeroshot.reproduce.pages import copy_results
 from zeroshot.reproduce.records import read_results
 
 ROOT = Path(__file__).parents[2]
@@ -312,7 +313,7 @@ def test_results_of_a_reproduction_are_copied(hyperzero: ModuleType, root: Path)
     path = folder / "results" / "fifth" / "walker-torso-reach-random-0.2.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(one))
-    assert hyperzero.copy_results(folder, root) == 1
+    assert copy_results(folder, root / hyperzero.COPIES) == 1
     assert (root / "docs/results/hyperzero/fifth/walker-torso-reach-random-0.2.json").exists()
     text = hyperzero.write(root).read_text()
     (row,) = [line for line in text.splitlines() if line.startswith("| walker-torso-reach |")]
@@ -322,7 +323,7 @@ def test_results_of_a_reproduction_are_copied(hyperzero: ModuleType, root: Path)
     assert "- walker-torso-reach, random:0.2 (fifth): nearest, against hyperzero" in text
     assert "Cost of the fits of 1 runs: 1.0 hours" in text, "two seeds of half an hour"
     with pytest.raises(FileNotFoundError, match="no results in"):
-        hyperzero.copy_results(root / "nowhere", root)
+        copy_results(root / "nowhere", root)
 
 
 def test_suites_ahead_of_the_published_ones_are_counted(hyperzero: ModuleType, root: Path) -> None:

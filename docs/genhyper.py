@@ -1,0 +1,147 @@
+"""Writes what docs/genhyper.md says about results: `python docs/genhyper.py [FOLDER]`.
+
+With the folder of `zeroshot reproduce genhyper`, its small files are copied to
+docs/results/genhyper first, and all its episodes are packed into docs/results/genhyper/rows.
+Everything between the page's two markers is from docs/results; what no file there has is called not
+measured.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from zeroshot.published import GENHYPER_TABLE_1
+from zeroshot.reproduce.genhyper import METHODS, OLDER, SIZES, UNIFORM
+from zeroshot.reproduce.packed import pack
+from zeroshot.reproduce.pages import copy_results, fill
+from zeroshot.reproduce.records import read_results
+
+ROOT = Path(__file__).parents[1]
+RESULTS = Path("docs/results")
+COPIES = RESULTS / "genhyper"
+ROWS = COPIES / "rows"
+PAGE = Path("docs/genhyper.md")
+BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
+
+NOT_MEASURED = "not measured"
+BESIDE = ("expert", "nearest", "best-single")
+"""References that stand beside the methods."""
+
+Record = dict[str, Any]
+
+
+class Choice(NamedTuple):
+    """What a choice does: HypLatent against what does without it."""
+
+    said: str
+    other: str
+
+
+CHOICES = (
+    Choice("with the adversarial loss, against without", "hyplatent-without-adversary"),
+    Choice("with noise and adversary, against plain regression", "weight-regression"),
+    Choice("on parameters, against in the autoencoder's latent space", "hyplatent-latents"),
+    Choice("the mean policy, against one sample", "hyplatent-sample"),
+    Choice("against HyperZero, which learns from what the same experts do", "hyperzero"),
+    Choice("against one policy that is told the context", "conditioned"),
+    Choice("against the weights between the nearest experts", "interpolation"),
+    Choice("against the nearest expert", "nearest"),
+)
+OURS = "hyplatent"
+
+
+def table(suite: str, records: Sequence[Record]) -> str:
+    """Table I on one suite: mean returns, a line a number of training tasks.
+
+    Args:
+        suite: its name.
+        records: as `read_results` gives them.
+    """
+    published = GENHYPER_TABLE_1.get(suite, {})
+    lines = [
+        f"| {suite}: training tasks | published | {' | '.join((*METHODS, *BESIDE))} | splits |",
+        f"|---|{'--:|' * (len(METHODS) + len(BESIDE) + 2)}",
+    ]
+    for size in SIZES[suite.removesuffix("-macaw")]:
+        found = _best(suite, size, records)
+        rows = {} if found is None else found["methods"]
+        cells = [f"{published[size]:.2f}" if size in published else ""]
+        cells += [f"{rows[n]['return']:.1f}" if n in rows else "-" for n in (*METHODS, *BESIDE)]
+        cells.append(str(min(row["splits"] for row in rows.values())) if rows else "-")
+        lines.append(f"| {size} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def choices_table(records: Sequence[Record]) -> str:
+    """What each choice does to HypLatent's ratio, over the runs of the uniform grids."""
+    lines = [
+        "| HypLatent | suite | runs | mean difference | surely better in | surely worse in |",
+        "|---|---|--:|--:|--:|--:|",
+    ]
+    for choice in CHOICES:
+        for suite in UNIFORM:
+            found = [_best(suite, size, records) for size in SIZES[suite]]
+            pairs = [
+                run["vs"][OURS][choice.other]
+                for run in found
+                if run is not None and choice.other in run["vs"].get(OURS, {})
+            ]
+            cells = [NOT_MEASURED, "", "", ""]
+            if pairs:
+                differences, lows, highs = np.array(pairs, dtype=float).T
+                cells = [str(len(pairs)), f"{differences.mean():+.3f}"]
+                cells += [str(int((lows > 0).sum())), str(int((highs < 0).sum()))]
+            lines.append(f"| {choice.said} | {suite} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def made_line(records: Sequence[Record]) -> str:
+    """Who made the numbers."""
+    found = [record for record in records if record["suite"] in (*UNIFORM, *OLDER)]
+    if not found:
+        return f"Runs: {NOT_MEASURED}."
+    commits = sorted({one[:12] for r in found for one in r.get("commits", [r["commit"]])})
+    cores = sorted({str(record["machine"]["cores"]) for record in found})
+    return (
+        f"`zeroshot reproduce genhyper` at commit{'s' * (len(commits) > 1)} {', '.join(commits)}, "
+        f"{min(r['date'] for r in found)[:10]} to {max(r['date'] for r in found)[:10]}, "
+        f"{' or '.join(cores)} cores, MuJoCo {found[-1]['versions']['mujoco']}."
+    )
+
+
+def write(root: Path = ROOT) -> Path:
+    """Writes the generated part of the page; returns its path.
+
+    Raises:
+        ValueError: if the page lacks a marker, or a file of results is damaged.
+    """
+    records = read_results(root / RESULTS)
+    parts = [
+        "Mean zero-shot return over the five held-out tasks, and the paper's HypLatent; a hyphen: "
+        f"{NOT_MEASURED}.",
+        *(table(suite, records) for suite in UNIFORM),
+        "Differences of the ratios to the experts, in the same tasks; sure where the 95 % interval "
+        "leaves out zero. On Cheetah-Vel a ratio is 1 plus the difference to the experts' return "
+        "over its size, and that is small, so ratios there differ by much.",
+        choices_table(records),
+        made_line(records),
+    ]
+    return fill(root / PAGE, BEGIN, END, "\n\n".join(parts))
+
+
+def _best(suite: str, size: int, records: Sequence[Record]) -> Record | None:
+    """The run of that suite and size with the most splits, the latest of equals."""
+    found = [r for r in records if (r["suite"], r["split_rule"]) == (suite, f"tasks:{size}")]
+    return max(found, key=lambda r: (len(r["seeds"]), r["date"]), default=None)
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        print(f"{len(pack(Path(argument), ROOT / ROWS))} runs packed")
+        print(f"{copy_results(Path(argument), ROOT / COPIES)} files copied")
+    print(write())
