@@ -1,0 +1,72 @@
+"""docs/genhyper.md's numbers: from committed results, or called not measured."""
+
+import shutil
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.zeroshot.test_reproduce_docs import ROOT, record, save, script
+from zeroshot.references import REFERENCES
+from zeroshot.reproduce.genhyper import GENHYPER
+from zeroshot.reproduce.genhyper import METHODS as PLANNED
+
+
+@pytest.fixture(scope="module")
+def genhyper() -> ModuleType:
+    return script("genhyper")
+
+
+@pytest.fixture
+def root(genhyper: ModuleType, tmp_path: Path) -> Path:
+    """A repository without results."""
+    (tmp_path / "docs" / "results").mkdir(parents=True)
+    page = tmp_path / genhyper.PAGE
+    page.write_text(f"above\n\n{genhyper.BEGIN}\nformer\n{genhyper.END}\n\nbelow\n")
+    return tmp_path
+
+
+def line(text: str, start: str) -> list[str]:
+    (found,) = [line for line in text.splitlines() if line.startswith(start)]
+    return found.strip("| ").split(" | ")
+
+
+def test_the_committed_page_is_what_the_script_writes(genhyper: ModuleType, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "docs" / "results", tmp_path / "docs" / "results")
+    shutil.copyfile(ROOT / genhyper.PAGE, tmp_path / genhyper.PAGE)
+    written = genhyper.write(tmp_path).read_text()
+    assert (ROOT / genhyper.PAGE).read_text() == written, "run `python docs/genhyper.py`"
+
+
+def test_without_results_nothing_is_measured(genhyper: ModuleType, root: Path) -> None:
+    text = genhyper.write(root).read_text()
+    assert text.startswith("above\n") and text.endswith("below\n") and "former" not in text
+    assert line(text, "| 45 |")[:3] == ["45", "505.64", "-"]
+    assert text.count("| not measured |") == 2 * len(genhyper.CHOICES)
+    assert "Runs: not measured." in text
+
+
+def test_returns_stand_beside_the_published_ones(genhyper: ModuleType, root: Path) -> None:
+    ratios = {"hyplatent": 0.9, "weight-regression": 0.8, "expert": 1.0}
+    pair = {"hyplatent": {"weight-regression": [0.1, 0.05, 0.15]}}
+    run = {"split_rule": "tasks:15", "vs": pair}
+    save(record("ant-dir", ratios, **run), root, "a.json")
+    save(record("ant-dir", {**ratios, "hyplatent": 0.1}, **run, seeds=[0]), root, "fewer.json")
+    worse = {"hyplatent": {"weight-regression": [-0.2, -0.3, -0.1]}}
+    save(record("ant-dir", ratios, split_rule="tasks:25", vs=worse), root, "b.json")
+    save(record("cheetah-vel", ratios, split_rule="random:0.85"), root, "other.json")
+    text = genhyper.write(root).read_text()
+    tables = text.split("| ant-dir: training tasks")[1]
+    cells = line(tables, "| 15 |")
+    assert cells[:3] == ["15", "452.32", "900.0"] and cells[-1] == "2"
+    assert "800.0" in cells and "1000.0" in cells
+    regression = [row for row in text.splitlines() if "plain regression | ant-dir" in row]
+    assert regression[0].endswith("| ant-dir | 2 | -0.050 | 1 | 1 |")
+    assert "at commit 0123456789ab, 2026-01-02 to 2026-01-02, 2 cores, MuJoCo 4.0.0." in text
+
+
+def test_every_column_is_of_the_plan(genhyper: ModuleType) -> None:
+    asked = {name for run in GENHYPER.presets["laptop"].runs for name in run.methods}
+    assert asked == set(PLANNED)
+    assert {choice.other for choice in genhyper.CHOICES} <= asked | set(REFERENCES)
+    assert set(genhyper.BESIDE) <= set(REFERENCES) | {"expert"}
