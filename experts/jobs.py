@@ -115,7 +115,7 @@ def run_jobs(
         workers: experts at once, each on one thread; None for the engine's own number.
         engine: where they are trained, processes of this machine by default.
         checkpoints: which policies along the trainings are kept, and where; TD3 and SAC only.
-        chained: whether what agents see is handed on, where the recipe says how much.
+        chained: whether what trainings leave is handed on, where the recipe says how much.
         on_progress: called about twice a second.
 
     Raises:
@@ -200,7 +200,7 @@ class _Board:
                     context=job.context,
                     seed=job.seed,
                     parent=None if job.warm_from is None else load_expert(job.warm_from),
-                    experience=None if self.legacies is None else self.legacies.of(job.context),
+                    legacy=None if self.legacies is None else self.legacies.of(job.context),
                     hands_on=self.legacies is not None,
                 )
             except ValueError as error:
@@ -226,8 +226,8 @@ class _Board:
                 self.checkpoints.mkdir(parents=True, exist_ok=True)
                 path = checkpoint_path(self.checkpoints, job.context)
                 write_atomically(path, trained.checkpoints)
-            if self.legacies is not None and trained.experience is not None:
-                self.legacies.keep(job.context, trained.experience)
+            if self.legacies is not None and trained.legacy is not None:
+                self.legacies.keep(job.context, trained.legacy)
             save_expert(trained.expert, self.directory)  # last: the job is done when this is there
             if self.legacies is not None:
                 self.legacies.settle(job.context)

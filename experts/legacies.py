@@ -1,4 +1,4 @@
-"""What the agents of a build have seen, kept for those that start from their experts."""
+"""What the trainings of a build leave, kept for those that start from their experts."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from experts.store import expert_name
 from param_envs import Context
 
 if TYPE_CHECKING:
-    from experts.offpolicy.experience import Experience  # imports torch
+    from experts.offpolicy.legacy import Legacy  # imports torch
 
-FOLDER = "experience"
+FOLDER = "legacies"
 SUFFIX = ".safetensors"
 
 
 class Legacies:
-    """Experience on disk, from a finished expert to those in training and to be trained.
+    """Legacies on disk, from a finished expert to those in training and to be trained.
 
-    It lies beside the experts, tens of megabytes each, so that a killed build goes on with it. What
-    all that were to start from an expert have taken on is removed; where none was, at the end of a
-    chain, it stays for a build that goes on from there.
+    They lie beside the experts, tens of megabytes each, so that a killed build goes on with them.
+    What all that were to start from an expert have taken on is removed; where none was, at the end
+    of a chain, it stays for a build that goes on from there.
     """
 
     def __init__(self, directory: Path, origins: Mapping[Context, Path]) -> None:
-        """Begins to watch over the experience in a folder of experts.
+        """Begins to watch over the legacies in a folder of experts.
 
         Args:
             directory: of the experts.
@@ -35,27 +35,27 @@ class Legacies:
         self._directory = directory
         self._origins = dict(origins)
 
-    def of(self, context: Context) -> Experience | None:
+    def of(self, context: Context) -> Legacy | None:
         """What the expert of `context` is to begin with, if it is there.
 
         Raises:
             ValueError: naming the file, if it is damaged.
         """
-        from experts.offpolicy.experience import load_experience
+        from experts.offpolicy.legacy import load_legacy
 
         origin = self._origins.get(context)
         path = None if origin is None else _beside(origin)
-        return None if path is None or not path.exists() else load_experience(path)
+        return None if path is None or not path.exists() else load_legacy(path)
 
-    def keep(self, context: Context, experience: Experience) -> None:
-        """Writes what the agent of `context` has seen.
+    def keep(self, context: Context, legacy: Legacy) -> None:
+        """Writes what the training of the expert of `context` left.
 
         Raises:
             OSError: if the disk is full or the folder cannot be written.
         """
-        from experts.offpolicy.experience import save_experience
+        from experts.offpolicy.legacy import save_legacy
 
-        save_experience(experience, _beside(self._directory / f"{expert_name(context)}.json"))
+        save_legacy(legacy, _beside(self._directory / f"{expert_name(context)}.json"))
 
     def settle(self, context: Context) -> None:
         """Notes that the expert of `context` is there; removes what nobody awaits any more."""

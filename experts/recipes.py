@@ -101,9 +101,10 @@ class Recipe:
             of a critic that knows nothing drives tanh into saturation.
         updates_per_step: TD3 and SAC, updates after each step of all parallel environments.
         buffer_size: TD3 and SAC, transitions that the replay holds for one expert.
-        handed_on: TD3 and SAC, transitions of an expert's training that go on to those chained to
-            it with the same body; their rewards are computed anew. With none, a chained training
-            begins with an empty replay, and its policy first gets worse.
+        handed_on: TD3 and SAC, transitions of an expert's training that those chained to it with
+            the same body take on, with rewards computed anew, and with them the networks and
+            optimisers as they were at the end. With none, a chained training begins with an empty
+            replay, and its policy first gets worse.
 
     Raises:
         ValueError: for a number that makes no sense, named.

@@ -14,7 +14,7 @@ from param_envs import Context, Family, family_of
 
 if TYPE_CHECKING:
     from experts.offpolicy import CheckpointSchedule  # imports torch
-    from experts.offpolicy.experience import Experience
+    from experts.offpolicy.legacy import Legacy
 
 NEVER = 10**9
 """Checkpoints between writes, where one write at the end will do."""
@@ -28,14 +28,14 @@ class Training:
         context: of the expert.
         seed: of its training.
         parent: the expert that it starts from; None to train from scratch.
-        experience: what the parent's agent saw in the same body; None where that is not known.
-        hands_on: whether what its own agent sees is to come back.
+        legacy: what the parent's training left, in the same body; None where that is not known.
+        hands_on: whether what its own training leaves is to come back.
     """
 
     context: Context
     seed: int
     parent: Expert | None = None
-    experience: Experience | None = None
+    legacy: Legacy | None = None
     hands_on: bool = False
 
 
@@ -46,12 +46,12 @@ class Trained:
     Attributes:
         expert: the expert.
         checkpoints: content of the file of policies along its training; None if none were kept.
-        experience: the last of what its agent saw; None if that was not to come back.
+        legacy: what the training left; None if that was not to come back.
     """
 
     expert: Expert
     checkpoints: bytes | None = None
-    experience: Experience | None = None
+    legacy: Legacy | None = None
 
 
 def prepare_training(
@@ -59,8 +59,8 @@ def prepare_training(
 ) -> Perform:
     """What performs a `Training` in the process that calls this.
 
-    SB3 trains; but TD3 and SAC with a warm start, or whose policies or experience are kept, are
-    trained by `train_many`, as one agent.
+    SB3 trains; but TD3 and SAC with a warm start, or whose policies or legacy are kept, are trained
+    by `train_many`, as one agent.
     """
     import torch
 
@@ -100,7 +100,7 @@ def _train_alone(
     from experts.offpolicy import train_many
     from experts.offpolicy.checkpoints import checkpoint_path
 
-    seen: list[Experience] = []
+    left: list[Legacy] = []
     with tempfile.TemporaryDirectory() as folder:
         here = None
         if checkpoints is not None:
@@ -113,8 +113,8 @@ def _train_alone(
             seed=training.seed,
             n_threads=1,
             warm_starts=None if training.parent is None else [training.parent],
-            experiences=None if training.experience is None else [training.experience],
-            on_experiences=seen.extend if training.hands_on else None,
+            legacy=training.legacy,
+            on_legacy=left.append if training.hands_on else None,
             checkpoints=here,
             on_steps=report,
         )
@@ -122,5 +122,5 @@ def _train_alone(
         return Trained(
             expert=expert,
             checkpoints=path.read_bytes() if path.exists() else None,
-            experience=seen[0] if seen else None,
+            legacy=left[0] if left else None,
         )

@@ -33,8 +33,8 @@ class Build(EngineOptions):
         workers: Experts in training at once, each on one thread; by default 2, or with Ray as many
             as it has CPUs for.
         chain: Warm-start every expert from its nearest finished neighbour; one anchor a
-            direction is trained from scratch. What sac-laptop's agents saw is handed on in
-            FOLDER/experience, of which nobody needs the rest when the chain is done.
+            direction is trained from scratch. What sac-laptop's trainings leave to each other
+            is in FOLDER/legacies, of which nobody needs the rest when the chain is done.
         anchors: With --chain: the anchors instead, as feature=value words, commas between
             features: speed=4 speed=-4.
         anchor_zoo: With --chain: a folder of experts, of another reward for instance, that the

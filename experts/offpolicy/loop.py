@@ -14,7 +14,7 @@ from torch import Tensor
 from experts.offpolicy.agents import make_learner, policies_of, start_from
 from experts.offpolicy.checkpoints import CheckpointRecorder
 from experts.offpolicy.crowd import Crowd
-from experts.offpolicy.experience import Experience, latest_of, remember
+from experts.offpolicy.legacy import Legacy
 from experts.offpolicy.replay import Replay
 from experts.offpolicy.state import (
     Saving,
@@ -60,7 +60,7 @@ class Loop:
         identity: Mapping[str, Any],
         recorder: CheckpointRecorder | None,
         saving: Saving | None,
-        experiences: Sequence[Experience] | None = None,
+        legacy: Legacy | None = None,
         keep_outcomes: bool = False,
     ) -> None:
         """Starts a training, or takes up the saved one.
@@ -77,9 +77,8 @@ class Loop:
             identity: what a saved state must have been made with, in terms of JSON.
             recorder: of policies along the training.
             saving: where and how often the state is saved.
-            experiences: what K agents of the same bodies saw, as much of each: the replay begins
-                with it.
-            keep_outcomes: whether `experiences` can be asked for at the end.
+            legacy: what a training of K agents of the same bodies left: this one goes on from it.
+            keep_outcomes: whether `legacy` can be asked for at the end.
         """
         self._recipe = recipe
         self._device = device
@@ -99,7 +98,7 @@ class Loop:
             start_from(self.learner, warm_starts)
             if recipe.n_candidates > 1:
                 self.candidates[0] = self.parameters()
-        begun = 0 if experiences is None else len(experiences[0])
+        begun = 0 if legacy is None else len(legacy)
         self._replay = Replay(
             len(contexts),
             recipe.n_envs,
@@ -109,10 +108,10 @@ class Loop:
             device,
             n_outcomes=len(family.outcome_names) if keep_outcomes else 0,
         )
-        if experiences is not None:
-            pairs = zip(contexts, experiences, strict=True)
-            rewards = [experience.rewards(family, own, reward) for own, experience in pairs]
-            remember(self._replay, experiences, rewards)
+        if legacy is not None:
+            rewards = legacy.rewards(family, contexts, reward)
+            legacy.bequeath(self.learner, self._replay, rewards)
+            self.learner.held = 0
         self._resume()
         self._updates = Updates(
             self.learner, self._replay, batch_size=recipe.batch_size, generator=self._generator
@@ -170,9 +169,9 @@ class Loop:
             needed = self._saving.with_replay and self._replay.n_outcomes > 0  # to hand it on
             self._save(replace(self._saving, with_replay=needed))
 
-    def experiences(self, n: int) -> list[Experience]:
-        """The last n transitions of each agent, all of them where there are fewer."""
-        return latest_of(self._replay, n)
+    def legacy(self, n: int) -> Legacy:
+        """What those can go on from that start from here, with the last n transitions an agent."""
+        return Legacy.of(self.learner, self._replay, n)
 
     def parameters(self) -> dict[str, Tensor]:
         """Copies of the agents' actors and critics."""

@@ -11,7 +11,7 @@ import torch
 
 from experts.offpolicy.agents import experts_of
 from experts.offpolicy.checkpoints import CheckpointRecorder, CheckpointSchedule
-from experts.offpolicy.experience import Experience
+from experts.offpolicy.legacy import Legacy
 from experts.offpolicy.loop import Loop
 from experts.offpolicy.state import Saving
 from experts.provenance import provenance
@@ -31,8 +31,8 @@ def train_many(
     device: torch.device | str = "cpu",
     n_threads: int = 0,
     warm_starts: Sequence[Expert] | None = None,
-    experiences: Sequence[Experience] | None = None,
-    on_experiences: Callable[[list[Experience]], None] | None = None,
+    legacy: Legacy | None = None,
+    on_legacy: Callable[[Legacy], None] | None = None,
     directory: Path | None = None,
     checkpoints: CheckpointSchedule | None = None,
     saving: Saving | None = None,
@@ -55,9 +55,11 @@ def train_many(
         n_threads: threads that environments step on, 0 for all cores.
         warm_starts: K experts to start from, of the recipe's layers; training then takes
             `recipe.warm_steps`, and explores by these policies from the first step.
-        experiences: with `warm_starts`: what agents of the same bodies saw, as much of each, which
-            the replays begin with; its rewards are computed anew for `contexts`.
-        on_experiences: called at the end with each agent's last `recipe.handed_on` transitions.
+        legacy: with `warm_starts`: what the training of agents with the same bodies left. This one
+            goes on where that one ended, with rewards computed anew for `contexts`; the warm starts
+            are candidates beside its own policies.
+        on_legacy: called at the end with what this training leaves, `recipe.handed_on` transitions
+            an agent.
         directory: where the experts are written at the end, as `experts.save_expert` does. Their
             `seconds` are the batch's, shared out evenly.
         checkpoints: which policies along the training are kept, and where.
@@ -68,8 +70,8 @@ def train_many(
 
     Raises:
         ValueError: for an algorithm other than TD3 and SAC, no context or one twice, warm starts,
-            experiences or seeds that do not fit, policies kept in the experts' folder, or a saved
-            state of another training.
+            legacy or seeds that do not fit, policies kept in the experts' folder, or a saved state
+            of another training.
         FloatingPointError: if an agent's weights are no longer finite; names its context.
     """
     if not contexts or len({expert_name(context) for context in contexts}) != len(contexts):
@@ -86,12 +88,12 @@ def train_many(
         raise ValueError(f"`seed` must be one, or one a context, {len(contexts)}, got {seed}")
     if checkpoints is not None and checkpoints.directory == directory:
         raise ValueError(f"`checkpoints.directory` must not be the experts' own, got {directory}")
-    if experiences is not None and len(experiences) != len(warm_starts or ()):
+    if legacy is not None and legacy.n_agents != len(warm_starts or ()):
         raise ValueError(
-            "`experiences` must come with as many `warm_starts`, "
-            f"{len(warm_starts or ())}, got {len(experiences)}"
+            f"`legacy` must come with as many `warm_starts`, {legacy.n_agents}, "
+            f"got {len(warm_starts or ())}"
         )
-    records = _manifests(family, contexts, reward, recipe, seeds, warm_starts, experiences)
+    records = _manifests(family, contexts, reward, recipe, seeds, warm_starts, legacy)
     loop = Loop(
         family,
         contexts,
@@ -101,15 +103,15 @@ def train_many(
         device=torch.device(device),
         n_threads=n_threads,
         warm_starts=warm_starts,
-        experiences=experiences,
-        keep_outcomes=on_experiences is not None,
+        legacy=legacy,
+        keep_outcomes=on_legacy is not None,
         identity={"agents": records},
         recorder=None if checkpoints is None else CheckpointRecorder(checkpoints, records),
         saving=saving,
     )
     loop.run(on_steps)
-    if on_experiences is not None:
-        on_experiences(loop.experiences(recipe.handed_on))
+    if on_legacy is not None:
+        on_legacy(loop.legacy(recipe.handed_on))
     told = {
         "steps": loop.steps,
         "updates": loop.learner.n_updates,
@@ -143,15 +145,10 @@ def _manifests(
     recipe: Recipe,
     seeds: Sequence[int],
     parents: Sequence[Expert] | None,
-    experiences: Sequence[Experience] | None,
+    legacy: Legacy | None,
 ) -> list[dict[str, Any]]:
     """What is known of each expert before its training."""
-    origins: list[dict[str, Any] | None] = [None] * len(contexts)
-    if parents is not None:
-        origins = [parentage(parent) for parent in parents]
-    if experiences is not None:
-        seen = [{"transitions": len(experience)} for experience in experiences]
-        origins = [{**(origin or {}), **more} for origin, more in zip(origins, seen, strict=True)]
+    told = {} if legacy is None else {"transitions": len(legacy)}
     return [
         {
             "env_id": family.env_id,
@@ -161,7 +158,7 @@ def _manifests(
             "recipe": recipe.name if parents is None else f"{recipe.name}-chained",
             "hyperparameters": hyperparameters(recipe),
             "seed": seeds[i],
-            "warm_start": origins[i],
+            "warm_start": None if parents is None else {**parentage(parents[i]), **told},
             "discount": recipe.discount,
         }
         for i, context in enumerate(contexts)

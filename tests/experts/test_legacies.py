@@ -1,4 +1,4 @@
-"""What agents saw, handed on along a chain: whose it is, what it is worth, how long it is kept."""
+"""What trainings leave along a chain: whose it is, what it is worth, how long it is kept."""
 
 from __future__ import annotations
 
@@ -12,15 +12,11 @@ import torch
 from experts import BuildError, build, load_experts
 from experts.jobs import BuildProgress
 from experts.offpolicy import train_many
-from experts.offpolicy.experience import (
-    Experience,
-    latest_of,
-    load_experience,
-    remember,
-    save_experience,
-)
+from experts.offpolicy.agents import make_learner
+from experts.offpolicy.legacy import Legacy, load_legacy, save_legacy
 from experts.offpolicy.loop import Loop
 from experts.offpolicy.replay import Replay
+from experts.recipes import Recipe
 from param_envs import Family, ParamVectorEnv, family_of
 from tests.experts.test_offpolicy_training import RECIPES, TD3
 
@@ -36,34 +32,34 @@ def numbered(n_steps: int, *, capacity: int) -> Replay:
     for number in range(n_steps):
         base = torch.tensor([[0.0, 1.0], [100.0, 101.0]]) + 2.0 * number
         wide = base[..., None]
-        replay.add(
-            wide.expand(-1, -1, 3),
-            -wide.expand(-1, -1, 2),
-            base,
-            base % 2,
-            wide + 0.5 + torch.zeros(3),
-            wide / 4,
-        )
+        three = wide.expand(-1, -1, 3)
+        replay.add(three, -wide.expand(-1, -1, 2), base, base % 2, three + 0.5, wide / 4)
     return replay
+
+
+def learner_of(recipe: Recipe = TD3, seeds: tuple[int, ...] = (0, 1)):
+    return make_learner(CHEETAH, recipe, seeds, "cpu")
+
+
+def left(n_steps: int, n: int) -> Legacy:
+    return Legacy.of(learner_of(), numbered(n_steps, capacity=6), n)
 
 
 @pytest.mark.parametrize(("n_steps", "n", "first"), [(2, 9, 0), (5, 4, 6), (5, 9, 4)])
 def test_the_latest_are_the_last_and_in_order(n_steps: int, n: int, first: int) -> None:
-    found = latest_of(numbered(n_steps, capacity=6), n)
-    for agent, experience in enumerate(found):
-        numbers = 100.0 * agent + np.arange(first, 2 * n_steps)
-        assert len(experience) == len(numbers)
-        np.testing.assert_array_equal(experience.observations, numbers[:, None].repeat(3, 1))
-        np.testing.assert_array_equal(experience.actions, -numbers[:, None].repeat(2, 1))
-        np.testing.assert_array_equal(experience.dones, numbers % 2)
-        np.testing.assert_array_equal(experience.next_observations[:, 1], numbers + 0.5)
-        np.testing.assert_array_equal(experience.outcomes[:, 0], numbers / 4)
+    legacy = left(n_steps, n)
+    numbers = np.arange(first, 2 * n_steps) + np.array([[0.0], [100.0]])
+    assert legacy.n_agents == 2 and len(legacy) == numbers.shape[1]
+    np.testing.assert_array_equal(legacy.observations, numbers[..., None].repeat(3, 2))
+    np.testing.assert_array_equal(legacy.actions, -numbers[..., None].repeat(2, 2))
+    np.testing.assert_array_equal(legacy.dones, numbers % 2)
+    np.testing.assert_array_equal(legacy.next_observations[..., 1], numbers + 0.5)
+    np.testing.assert_array_equal(legacy.outcomes[..., 0], numbers / 4)
 
 
-def test_what_is_remembered_can_be_drawn_with_its_new_rewards() -> None:
-    experiences = latest_of(numbered(3, capacity=6), 5)
-    replay = Replay(2, 2, 8, observation_size=3, action_size=2, n_outcomes=1)
-    remember(replay, experiences, [-own.observations[:, 0] for own in experiences])
+def test_heirs_draw_what_was_seen_with_its_new_rewards() -> None:
+    legacy, replay = left(3, 5), Replay(2, 2, 8, 3, 2, n_outcomes=1)
+    legacy.bequeath(learner_of(seeds=(5, 6)), replay, -legacy.observations[..., 0])
     assert len(replay) == 4, "two whole steps of two environments"
     batch = replay.draw(200, torch.Generator().manual_seed(0))
     torch.testing.assert_close(batch.rewards, -batch.observations[..., 0])
@@ -72,11 +68,18 @@ def test_what_is_remembered_can_be_drawn_with_its_new_rewards() -> None:
     assert not Replay(2, 2, 8, 3, 2).latest(3).outcomes.numel()
 
 
-def test_lengths_must_be_equal() -> None:
-    one, other = latest_of(numbered(3, capacity=6), 5)
-    shorter = Experience(**{name: array[:3] for name, array in vars(other).items()})
-    with pytest.raises(ValueError, match=r"`experiences` must be equally long, got .*\[3, 5\]"):
-        remember(Replay(2, 2, 8, 3, 2), [one, shorter], [one.dones, shorter.dones])
+def test_other_networks_inherit_nothing() -> None:
+    replay = Replay(2, 2, 8, 3, 2)
+    legacy = left(3, 5)
+    message = r"`legacy` must be of the same networks: `actor` .* \(\d+,\), got \(\d+,\)"
+    with pytest.raises(ValueError, match=message):
+        legacy.bequeath(learner_of(replace(TD3, hidden=(9,))), replay, legacy.dones)
+    with pytest.raises(ValueError, match=r"`log_entropy_weight` must have .*, got None"):
+        sac = replace(RECIPES["sac"], critic_hidden=None)
+        doubled = {k: np.zeros(v.shape, np.float32) for k, v in learner_of(sac).tensors().items()}
+        doubled.pop("log_entropy_weight")
+        replace(legacy, learner=doubled).bequeath(learner_of(sac), replay, legacy.dones)
+    assert len(replay) == 0
 
 
 def played(family: Family, reward: str, here: dict[str, float], there: dict[str, float]):
@@ -89,15 +92,16 @@ def played(family: Family, reward: str, here: dict[str, float], there: dict[str,
     rows = [env.step(action.repeat(2, 0)) for action in actions]
     env.close()
     outcomes = [[row[4][name][0] for name in family.outcome_names] for row in rows]
-    empty = np.zeros((30, 0), dtype=np.float32)
-    experience = Experience(
+    empty = np.zeros((1, 30, 0), dtype=np.float32)
+    legacy = Legacy(
         observations=empty,
-        actions=actions[:, 0],
-        dones=np.zeros(30, dtype=np.float32),
+        actions=actions[None, :, 0],
+        dones=np.zeros((1, 30), dtype=np.float32),
         next_observations=empty,
-        outcomes=np.array(outcomes, dtype=np.float32),
+        outcomes=np.array([outcomes], dtype=np.float32),
+        learner={},
     )
-    return experience, contexts, np.array([row[1] for row in rows])
+    return legacy, contexts, np.array([row[1] for row in rows])
 
 
 @pytest.mark.parametrize(
@@ -114,59 +118,63 @@ def test_rewards_are_those_of_the_other_context(
 ) -> None:
     """Two slots that start and act alike: the body is one, so that the environment tells both."""
     reward = family.reward_modes[0] if reward == "default" else reward
-    experience, contexts, rewards = played(family, reward, here, there)
+    legacy, contexts, rewards = played(family, reward, here, there)
     assert not np.allclose(rewards[:, 0], rewards[:, 1])
     for context, own in zip(contexts, rewards.T, strict=True):
-        found = experience.rewards(family, context, reward)
+        [found] = legacy.rewards(family, [context], reward)
         np.testing.assert_allclose(found, own, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("algorithm", ["td3", "sac"])
-def test_a_training_hands_on_and_takes_up(algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_goes_on_where_another_ended(
+    algorithm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe = replace(RECIPES[algorithm], total_steps=24, warm_steps=12, handed_on=16)
     arguments = {"reward": "track", "recipe": recipe, "seed": 0, "n_threads": 1}
-    seen: list[Experience] = []
-    parents = train_many(CHEETAH, SPEEDS[:2], on_experiences=seen.extend, **arguments)
-    assert [len(own) for own in seen] == [16, 16]
-    begun: list[torch.Tensor] = []
+    ended, begun, after = [], [], []
+    parents = train_many(CHEETAH, SPEEDS[:2], on_legacy=ended.append, **arguments)
+    [legacy] = ended
+    assert len(legacy) == 16 and any("adam" in name for name in legacy.learner)
     run = Loop.run
 
     def noting(self: Loop, on_steps) -> None:
-        begun.append(self._replay.latest(99).rewards.clone())
+        tensors = {name: tensor.clone() for name, tensor in self.learner.tensors().items()}
+        begun.append((self._replay.latest(99).rewards.clone(), tensors, self.learner.held))
         run(self, on_steps)
 
     monkeypatch.setattr(Loop, "run", noting)
     heirs = SPEEDS[1:]
-    after: list[Experience] = []
     experts = train_many(
-        CHEETAH,
-        heirs,
-        warm_starts=parents,
-        experiences=seen,
-        on_experiences=after.extend,
-        **arguments,
+        CHEETAH, heirs, warm_starts=parents, legacy=legacy, on_legacy=after.append, **arguments
     )
-    worth = [own.rewards(CHEETAH, heir, "track") for own, heir in zip(seen, heirs, strict=True)]
-    np.testing.assert_array_equal(begun[0], np.stack(worth))
+    rewards, tensors, held = begun[0]
+    np.testing.assert_array_equal(rewards, legacy.rewards(CHEETAH, heirs, "track"))
+    assert set(tensors) == set(legacy.learner) and held == 0
+    for name, tensor in tensors.items():
+        np.testing.assert_array_equal(tensor, legacy.learner[name])
     assert [e.record["warm_start"]["transitions"] for e in experts] == [16, 16]
-    np.testing.assert_array_equal(after[0].observations[:4], seen[0].observations[12:])
-    with pytest.raises(ValueError, match="`experiences` must come with as many `warm_starts`, 0,"):
-        train_many(CHEETAH, heirs, experiences=seen, **arguments)
+    np.testing.assert_array_equal(after[0].observations[:, :4], legacy.observations[:, 12:])
+    with pytest.raises(ValueError, match="`legacy` must come with as many `warm_starts`, 2, got 0"):
+        train_many(CHEETAH, heirs, legacy=legacy, **arguments)
 
 
 def test_files_are_read_back_and_damage_is_named(tmp_path: Path) -> None:
-    (own, _) = latest_of(numbered(3, capacity=6), 5)
+    legacy = left(3, 5)
     path = tmp_path / "deep" / "one.safetensors"
-    save_experience(own, path)
-    for name, array in vars(load_experience(path)).items():
-        np.testing.assert_array_equal(array, getattr(own, name))
+    save_legacy(legacy, path)
+    found = load_legacy(path)
+    assert found.learner.keys() == legacy.learner.keys()
+    pairs = [(found.learner[name], array) for name, array in legacy.learner.items()]
+    pairs += [(getattr(found, k), v) for k, v in vars(legacy).items() if k != "learner"]
+    for one, other in pairs:
+        np.testing.assert_array_equal(one, other)
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(ValueError, match=r"one\.safetensors: cannot be read as an agent's exper"):
-        load_experience(path)
+    with pytest.raises(ValueError, match=r"one\.safetensors: cannot be read as what a training l"):
+        load_legacy(path)
 
 
 def files(folder: Path) -> set[str]:
-    return {path.stem for path in (folder / "experience").glob("*")}
+    return {path.stem for path in (folder / "legacies").glob("*")}
 
 
 NAMES = [f"speed={speed}_torso=0.5" for speed in (2, 3, 4)]
