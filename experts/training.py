@@ -35,10 +35,11 @@ from experts.sb3 import (
 from experts.store import Expert, expert_name
 from param_envs import Context, Family
 
-EVALUATION_EPISODES = 10
+EVALUATION_STEPS = 10_000
+"""Played for an expert's evaluation: 10 episodes of most families, 50 of those with short ones."""
 EVALUATION_SEED = 1_000_003
-SELECTION_EPISODES = 10
-"""Of the family's length; of shorter training episodes as many more, of twice their length."""
+SELECTION_STEPS = 10_000
+"""Played by each candidate; in short training episodes, in ones of twice their length."""
 SELECTION_SEED = 2_000_003
 CANDIDATES_FROM = 0.75
 """Share of a training after which snapshots are kept as candidates."""
@@ -147,7 +148,7 @@ def best_step(
         return next(iter(candidates))
     longest = family.max_episode_steps
     n_steps = longest if episode_steps is None else min(longest, 2 * episode_steps)
-    n_episodes = SELECTION_EPISODES * longest // n_steps
+    n_episodes = max(1, SELECTION_STEPS // n_steps)
     played = play(
         MLPPolicies.stack([candidate.policy for candidate in candidates.values()]),
         family,
@@ -163,19 +164,20 @@ def best_step(
 
 
 def evaluated(expert: Expert) -> Expert:
-    """The expert with an `evaluation` in its manifest: 10 episodes on starts of their own."""
+    """The expert with an `evaluation` in its manifest: episodes on starts of their own."""
     family, context, reward = expert.family, expert.context, expert.record["reward"]
+    n_episodes = max(1, EVALUATION_STEPS // family.max_episode_steps)
     played = play(
         expert.policy,
         family,
         [context],
         reward=reward,
-        n_episodes=EVALUATION_EPISODES,
+        n_episodes=n_episodes,
         seed=EVALUATION_SEED,
         n_threads=1,
     )
     evaluation = {
-        "episodes": EVALUATION_EPISODES,
+        "episodes": n_episodes,
         "seed": EVALUATION_SEED,
         "return_mean": round(float(played.returns.mean()), 3),
         "return_std": round(float(played.returns.std()), 3),
