@@ -156,6 +156,23 @@ def test_splits_and_copies_are_the_methods_own(leaderboard: ModuleType, tmp_path
     assert "| 3 |  |  | [run](results/run.json) |" in text, "of the expert nothing is told"
 
 
+def test_ratios_of_all_suites_stand_beside_their_goals(hyperzero: ModuleType) -> None:
+    assert hyperzero.main_table([]) == "On the suites' own splits: not measured."
+    one = record("finger-speed", {"hyperzero": 0.95, "hyperdistil": 0.979, "nearest": 0.9})
+    two = record("walker-speed-torso", {"hyperzero": 0.89, "hyperdistil": 0.951})
+    fifth = record("cheetah-speed", {"hyperzero": 0.1}, split_rule="random:0.2")
+    for run in (one, two, fifth):
+        for row in run["methods"].values():
+            row |= {"splits": 2, "copies": 0.5}
+    text = hyperzero.main_table([one, two, fifth])
+    assert "| finger-speed | 0.950 | 0.979 | - | 0.900 | - | 50% | 2 |" in text
+    assert "| walker-speed-torso | 0.890 | 0.951 | - | - | - | 50% | 2 |" in text
+    assert text.endswith(
+        "hyperzero reaches its goal (0.95 with one feature, 0.90 with two) on 1 of 2 suites; "
+        "hyperdistil reaches its goal (0.98 with one feature, 0.95 with two) on 1 of 2 suites."
+    )
+
+
 def test_experts_handed_out_are_counted(hyperzero: ModuleType) -> None:
     runs = [record("cheetah-speed", {"expert": 1.0, "mine": 0.9, "yours": 0.8}) for _ in range(2)]
     assert hyperzero.copies_line(runs) == (
