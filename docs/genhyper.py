@@ -17,14 +17,12 @@ import numpy as np
 
 from zeroshot.published import GENHYPER_TABLE_1
 from zeroshot.reproduce.genhyper import METHODS, OLDER, SIZES, UNIFORM
-from zeroshot.reproduce.packed import pack
-from zeroshot.reproduce.pages import copy_results, fill
+from zeroshot.reproduce.pages import fill, publish
 from zeroshot.reproduce.records import read_results
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path("docs/results")
 COPIES = RESULTS / "genhyper"
-ROWS = COPIES / "rows"
 PAGE = Path("docs/genhyper.md")
 BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
 
@@ -142,6 +140,5 @@ def _best(suite: str, size: int, records: Sequence[Record]) -> Record | None:
 
 if __name__ == "__main__":
     for argument in sys.argv[1:]:
-        print(f"{len(pack(Path(argument), ROOT / ROWS))} runs packed")
-        print(f"{copy_results(Path(argument), ROOT / COPIES)} files copied")
+        print(publish(Path(argument), ROOT / COPIES))
     print(write())

@@ -13,8 +13,9 @@ import pytest
 
 from zeroshot.references import REFERENCES
 from zeroshot.reproduce.hyperzero import HYPERZERO
-from zeroshot.reproduce.pages import copy_results
+from zeroshot.reproduce.pages import publish
 from zeroshot.reproduce.records import read_results
+from zeroshot.results import ROWS, SETTINGS
 
 ROOT = Path(__file__).parents[2]
 
@@ -330,7 +331,13 @@ def test_results_of_a_reproduction_are_copied(hyperzero: ModuleType, root: Path)
     path = folder / "results" / "fifth" / "walker-torso-reach-random-0.2.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(one))
-    assert copy_results(folder, root / hyperzero.COPIES) == 1
+    run = folder / "runs" / "fifth" / "walker-torso-reach-random-0.2"
+    run.mkdir(parents=True)
+    (run / SETTINGS).write_text("{}")
+    (run / ROWS).write_text("")
+    assert publish(folder, root / hyperzero.COPIES) == "1 files copied, 1 runs packed"
+    packed = root / hyperzero.COPIES / "rows" / "fifth"
+    assert [path.name for path in packed.iterdir()] == [f"{run.name}.jsonl.xz"]
     assert (root / "docs/results/hyperzero/fifth/walker-torso-reach-random-0.2.json").exists()
     text = hyperzero.write(root).read_text()
     (row,) = [line for line in text.splitlines() if line.startswith("| walker-torso-reach |")]
@@ -340,7 +347,7 @@ def test_results_of_a_reproduction_are_copied(hyperzero: ModuleType, root: Path)
     assert "- walker-torso-reach, random:0.2 (fifth): nearest, against hyperzero" in text
     assert "Cost of the fits of 1 runs: 1.0 hours" in text, "two seeds of half an hour"
     with pytest.raises(FileNotFoundError, match="no results in"):
-        copy_results(root / "nowhere", root)
+        publish(root / "nowhere", root)
 
 
 def test_suites_ahead_of_the_published_ones_are_counted(hyperzero: ModuleType, root: Path) -> None:

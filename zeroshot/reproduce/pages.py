@@ -5,7 +5,25 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from zeroshot.reproduce.packed import pack
 from zeroshot.reproduce.records import RESULTS
+
+ROWS = "rows"
+"""Folder of the packed episodes beside the copied results."""
+
+
+def publish(folder: Path, target: Path) -> str:
+    """Copies the small files of a reproduction and packs its episodes; says how many.
+
+    Args:
+        folder: of everything that `zeroshot reproduce` made.
+        target: folder of the copies; the packed episodes go to its folder `rows`.
+
+    Raises:
+        FileNotFoundError: if the folder has no results.
+    """
+    copied = copy_results(folder, target)
+    return f"{copied} files copied, {len(pack(folder, target / ROWS))} runs packed"
 
 
 def copy_results(folder: Path, target: Path) -> int:
