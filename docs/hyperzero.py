@@ -220,9 +220,13 @@ def finger_said(record: Record | None) -> str:
 
 def main_table(records: Sequence[Record]) -> str:
     """Ratios on every suite's own splits, and how often the goals are reached."""
-    own = [record for record in records if record["split_rule"] == OWN]
-    most = max((len(GOALS.keys() & record["methods"].keys()) for record in own), default=0)
-    found = _a_suite([r for r in own if len(GOALS.keys() & r["methods"].keys()) == most])
+    own = [
+        (len(GOALS.keys() & record["methods"].keys()), record)
+        for record in records
+        if record["split_rule"] == OWN
+    ]
+    most = max((number for number, _ in own), default=0)
+    found = _a_suite([record for number, record in own if number == most])
     if not found:
         return f"On the suites' own splits: {NOT_MEASURED}."
     lines = [

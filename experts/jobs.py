@@ -227,7 +227,8 @@ class _Board:
                 path = checkpoint_path(self.checkpoints, job.context)
                 write_atomically(path, trained.checkpoints)
             if self.legacies is not None and trained.legacy is not None:
-                self.legacies.keep(job.context, trained.legacy)
+                manifest = manifest_path(self.directory, job.context)
+                self.legacies.keep(manifest, trained.legacy)
             save_expert(trained.expert, self.directory)  # last: the job is done when this is there
             if self.legacies is not None:
                 self.legacies.settle(job.context)
@@ -261,8 +262,10 @@ def _legacies(jobs: Sequence[Job], family: Family, directory: Path) -> Legacies:
     known = {manifest_path(directory, job.context): job.context for job in jobs}
     origins = {}
     for job in unfinished(jobs, directory):
-        parent = known.get(job.warm_from or Path(), job.context)
-        if job.warm_from and family.dynamics(parent) == family.dynamics(job.context):
+        if job.warm_from is None:
+            continue
+        parent = known.get(job.warm_from, job.context)
+        if family.dynamics(parent) == family.dynamics(job.context):
             origins[job.context] = job.warm_from
     return Legacies(directory, origins)
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experts.store import expert_name
 from param_envs import Context
 
 if TYPE_CHECKING:
@@ -47,15 +46,15 @@ class Legacies:
         path = None if origin is None else _beside(origin)
         return None if path is None or not path.exists() else load_legacy(path)
 
-    def keep(self, context: Context, legacy: Legacy) -> None:
-        """Writes what the training of the expert of `context` left.
+    def keep(self, manifest: Path, legacy: Legacy) -> None:
+        """Writes what the training of an expert left, beside where its manifest will stand.
 
         Raises:
             OSError: if the disk is full or the folder cannot be written.
         """
         from experts.offpolicy.legacy import save_legacy
 
-        save_legacy(legacy, _beside(self._directory / f"{expert_name(context)}.json"))
+        save_legacy(legacy, _beside(manifest))
 
     def settle(self, context: Context) -> None:
         """Notes that the expert of `context` is there; removes what nobody awaits any more."""

@@ -1,12 +1,11 @@
 """docs/genhyper.md's numbers: from committed results, or called not measured."""
 
-import shutil
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from tests.zeroshot.test_reproduce_docs import ROOT, record, save, script
+from tests.zeroshot.test_reproduce_docs import record, save, script, without_results
 from zeroshot.references import REFERENCES
 from zeroshot.reproduce.genhyper import GENHYPER
 from zeroshot.reproduce.genhyper import METHODS as PLANNED
@@ -19,23 +18,12 @@ def genhyper() -> ModuleType:
 
 @pytest.fixture
 def root(genhyper: ModuleType, tmp_path: Path) -> Path:
-    """A repository without results."""
-    (tmp_path / "docs" / "results").mkdir(parents=True)
-    page = tmp_path / genhyper.PAGE
-    page.write_text(f"above\n\n{genhyper.BEGIN}\nformer\n{genhyper.END}\n\nbelow\n")
-    return tmp_path
+    return without_results(genhyper, tmp_path)
 
 
 def line(text: str, start: str) -> list[str]:
     (found,) = [line for line in text.splitlines() if line.startswith(start)]
     return found.strip("| ").split(" | ")
-
-
-def test_the_committed_page_is_what_the_script_writes(genhyper: ModuleType, tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "docs" / "results", tmp_path / "docs" / "results")
-    shutil.copyfile(ROOT / genhyper.PAGE, tmp_path / genhyper.PAGE)
-    written = genhyper.write(tmp_path).read_text()
-    assert (ROOT / genhyper.PAGE).read_text() == written, "run `python docs/genhyper.py`"
 
 
 def test_without_results_nothing_is_measured(genhyper: ModuleType, root: Path) -> None:

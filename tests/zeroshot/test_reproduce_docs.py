@@ -41,6 +41,13 @@ def test_every_effect_is_measured_by_a_run_of_the_full_plan() -> None:
         assert found or not both, effect.choice
 
 
+def without_results(module: ModuleType, root: Path) -> Path:
+    """A repository that has a page for a script to write, and no results."""
+    (root / "docs" / "results").mkdir(parents=True)
+    (root / module.PAGE).write_text(f"above\n\n{module.BEGIN}\nformer\n{module.END}\n\nbelow\n")
+    return root
+
+
 @pytest.fixture(scope="module")
 def leaderboard() -> ModuleType:
     return script("leaderboard")
@@ -225,11 +232,7 @@ def test_no_results_and_damaged_ones(leaderboard: ModuleType, tmp_path: Path) ->
 
 @pytest.fixture
 def root(hyperzero: ModuleType, tmp_path: Path) -> Path:
-    """A repository without results."""
-    (tmp_path / "docs" / "results").mkdir(parents=True)
-    page = tmp_path / hyperzero.PAGE
-    page.write_text(f"above\n\n{hyperzero.BEGIN}\nold\n{hyperzero.END}\n\nbelow\n")
-    return tmp_path
+    return without_results(hyperzero, tmp_path)
 
 
 def measured(root: Path, choice: str) -> str:
@@ -238,18 +241,18 @@ def measured(root: Path, choice: str) -> str:
     return line.strip("| ").split(" | ")[-1]
 
 
-def test_the_committed_page_is_what_the_script_writes(
-    hyperzero: ModuleType, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("name", ["hyperzero", "genhyper"])
+def test_the_committed_page_is_what_the_script_writes(name: str, tmp_path: Path) -> None:
+    module = script(name)
     shutil.copytree(ROOT / "docs" / "results", tmp_path / "docs" / "results")
-    shutil.copyfile(ROOT / hyperzero.PAGE, tmp_path / hyperzero.PAGE)
-    written = hyperzero.write(tmp_path).read_text()
-    assert (ROOT / hyperzero.PAGE).read_text() == written, "run `python docs/hyperzero.py`"
+    shutil.copyfile(ROOT / module.PAGE, tmp_path / module.PAGE)
+    written = module.write(tmp_path).read_text()
+    assert (ROOT / module.PAGE).read_text() == written, f"run `python docs/{name}.py`"
 
 
 def test_without_results_nothing_is_measured(hyperzero: ModuleType, root: Path) -> None:
     text = hyperzero.write(root).read_text()
-    assert text.startswith("above\n") and text.endswith("below\n") and "old" not in text
+    assert text.startswith("above\n") and text.endswith("below\n") and "former" not in text
     for effect in hyperzero.EFFECTS:
         assert f"| {effect.choice} | not measured |" in text
     assert f"| {hyperzero.FINGER_CHOICE} | not measured |" in text

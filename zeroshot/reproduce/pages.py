@@ -22,20 +22,6 @@ def publish(folder: Path, target: Path) -> str:
     Raises:
         FileNotFoundError: if the folder has no results.
     """
-    copied = copy_results(folder, target)
-    return f"{copied} files copied, {len(pack(folder, target / ROWS))} runs packed"
-
-
-def copy_results(folder: Path, target: Path) -> int:
-    """Copies the small files of a reproduction; returns how many.
-
-    Args:
-        folder: of everything that `zeroshot reproduce` made.
-        target: folder of the copies, with the same subfolders.
-
-    Raises:
-        FileNotFoundError: if the folder has none.
-    """
     files = sorted((folder / RESULTS).rglob("*.json"))
     if not files:
         raise FileNotFoundError(f"no results in {folder / RESULTS}")
@@ -43,7 +29,7 @@ def copy_results(folder: Path, target: Path) -> int:
         copy = target / file.relative_to(folder / RESULTS)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)
-    return len(files)
+    return f"{len(files)} files copied, {len(pack(folder, target / ROWS))} runs packed"
 
 
 def fill(page: Path, begin: str, end: str, text: str) -> Path:
