@@ -8,6 +8,7 @@ measured.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from zeroshot.published import GENHYPER_TABLE_1
 from zeroshot.reproduce.genhyper import METHODS, OLDER, SIZES, UNIFORM
 from zeroshot.reproduce.pages import fill, publish
 from zeroshot.reproduce.records import read_results
+from zeroshot.reproduce.tables import TUNING_HEADER, tuning_words
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path("docs/results")
@@ -46,11 +48,14 @@ CHOICES = (
     Choice("on parameters, against in the autoencoder's latent space", "hyplatent-latents"),
     Choice("the mean policy, against one sample", "hyplatent-sample"),
     Choice("against HyperZero, which learns from what the same experts do", "hyperzero"),
+    Choice("against HyperDistil, which plays episodes of its own", "hyperdistil"),
     Choice("against one policy that is told the context", "conditioned"),
     Choice("against the weights between the nearest experts", "interpolation"),
     Choice("against the nearest expert", "nearest"),
 )
 OURS = "hyplatent"
+TUNED = "finetuning"
+"""The part of the plan that fine-tunes."""
 
 
 def table(suite: str, records: Sequence[Record]) -> str:
@@ -98,6 +103,28 @@ def choices_table(records: Sequence[Record]) -> str:
     return "\n".join(lines)
 
 
+def tunings_table(folder: Path) -> str:
+    """Fine-tuning, a line a start.
+
+    Args:
+        folder: of small files; those that are not of a fine-tuning are passed over.
+    """
+    lines = [
+        f"| suite, training tasks, steps | {' | '.join(TUNING_HEADER[1:])} |",
+        f"|---|---|{'--:|' * (len(TUNING_HEADER) - 2)}",
+    ]
+    for path in sorted((folder / TUNED).glob("*.json")):
+        record = json.loads(path.read_text())
+        n_tasks = record["split_rule"].removeprefix("tasks:")
+        said = f"{record['suite']}, {n_tasks}, {record['steps'][-1]:,}"
+        for name, row in record["starts"].items():
+            label = name if name == "scratch" else f"{name}, TD weight {record['td_weight']:g}"
+            lines.append(f"| {said} | {label} | {' | '.join(tuning_words(row))} |")
+    if len(lines) == 2:
+        lines.append(f"| {NOT_MEASURED} |{' |' * (len(TUNING_HEADER) - 1)}")
+    return "\n".join(lines)
+
+
 def made_line(records: Sequence[Record]) -> str:
     """Who made the numbers."""
     found = [record for record in records if record["suite"] in (*UNIFORM, *OLDER)]
@@ -127,6 +154,11 @@ def write(root: Path = ROOT) -> Path:
         "leaves out zero. On Cheetah-Vel a ratio is 1 plus the difference to the experts' return "
         "over its size, and that is small, so ratios there differ by much.",
         choices_table(records),
+        "Fine-tuning in a held-out task: mean returns over runs of the policy before "
+        "the first step and after the last, how many runs come to 95 % of the expert's return, the "
+        "median of the steps that it takes, and how far the runs fall below their start at most, "
+        "in the mean and as a share of the start's return.",
+        tunings_table(root / COPIES),
         made_line(records),
     ]
     return fill(root / PAGE, BEGIN, END, "\n\n".join(parts))

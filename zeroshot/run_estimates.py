@@ -30,8 +30,8 @@ from zeroshot.suites import Suite
 
 MEASURED_SECONDS = 4.0
 MEASURED_HERE = "measured on this machine, as busy as it is now"
-PATIENCE_SECONDS = 90.0
-"""How long a method may fit without saying how far it is."""
+PATIENCE_SECONDS = 300.0
+"""How long a method may fit without saying how far it is, on a busy machine too."""
 MEASURED_EPISODES = 100
 """Test episodes that are played at most to find how long one takes, but one a context at least."""
 CLONING = "cloning"

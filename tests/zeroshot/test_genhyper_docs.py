@@ -30,7 +30,7 @@ def test_without_results_nothing_is_measured(genhyper: ModuleType, root: Path) -
     text = genhyper.write(root).read_text()
     assert text.startswith("above\n") and text.endswith("below\n") and "former" not in text
     assert line(text, "| 45 |")[:3] == ["45", "505.64", "-"]
-    assert text.count("| not measured |") == 2 * len(genhyper.CHOICES)
+    assert text.count("| not measured |") == 2 * len(genhyper.CHOICES) + 1  # and fine-tuning
     assert "Runs: not measured." in text
 
 
@@ -51,6 +51,34 @@ def test_returns_stand_beside_the_published_ones(genhyper: ModuleType, root: Pat
     regression = [row for row in text.splitlines() if "plain regression | ant-dir" in row]
     assert regression[0].endswith("| ant-dir | 2 | -0.050 | 1 | 1 |")
     assert "at commit 0123456789ab, 2026-01-02 to 2026-01-02, 2 cores, MuJoCo 4.0.0." in text
+
+
+def test_fine_tunings_have_a_line_a_start(genhyper: ModuleType, root: Path) -> None:
+    row = {
+        "runs": 2,
+        "start_return": -20.0,
+        "end_return": -16.0,
+        "expert_return": -17.0,
+        "reached": 1,
+        "median_steps": 12000,
+        "largest_dip": 1.0,
+    }
+    never = {**row, "reached": 0, "median_steps": None}
+    tuned = {
+        "suite": "cheetah-vel",
+        "split_rule": "tasks:15",
+        "td_weight": 0.1,
+        "steps": [0, 2000, 40000],
+        "starts": {"scratch": never, "hyplatent": row},
+    }
+    save(tuned, root, "genhyper/finetuning/cheetah-vel-tasks-15.json")
+    save({**tuned, "td_weight": 0.0}, root, "genhyper/finetuning/without.json")
+    text = genhyper.write(root).read_text()
+    label = "| cheetah-vel, 15, 40,000 |"
+    assert f"{label} scratch | 2 | -20.0 | -16.0 | -17.0 | 0 | never | 1.0 (5%) |" in text
+    tail = "| 2 | -20.0 | -16.0 | -17.0 | 1 | 12,000 | 1.0 (5%) |"
+    assert f"{label} hyplatent, TD weight 0.1 {tail}" in text
+    assert f"{label} hyplatent, TD weight 0 {tail}" in text
 
 
 def test_every_column_is_of_the_plan(genhyper: ModuleType) -> None:

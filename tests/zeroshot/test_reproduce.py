@@ -99,7 +99,7 @@ def test_a_plan_is_done_and_what_lacks_experts_is_named(
 
     text = (out / "tables.md").read_text()
     spread = np.std(mine["returns"], ddof=1)
-    assert f"{mine['return']:.0f} ± {spread:.0f} (12.3)" in text
+    assert f"{mine['return']:.1f} ± {spread:.1f} (12.3)" in text
     assert (
         "[main/tiny](runs/main/tiny/report.html)" in text and "| Figure 9 | it | 1 of 1 |" in text
     )

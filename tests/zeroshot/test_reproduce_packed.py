@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from zeroshot.cli import main
+from zeroshot.finetune_results import read_records
 from zeroshot.reproduce import PLANS
 from zeroshot.reproduce.execution import perform
 from zeroshot.reproduce.packed import pack, unpack
@@ -47,6 +48,27 @@ def test_a_run_is_packed_and_unpacked_to_the_bit(tmp_path: Path) -> None:
     assert read_rows(made / ROWS) == [ROW]
     assert np.load(made / TRANSFER).tobytes() == transfer.tobytes()
     assert not (tmp_path / "new" / "runs" / "fifth" / "tiny-random-0.2" / TRANSFER).exists()
+
+
+def test_a_fine_tuning_is_packed_and_unpacked(tmp_path: Path) -> None:
+    folder = tmp_path / "out" / "runs" / "finetuning" / "tiny"
+    records = [
+        {"start": start, "context": "speed=1", "seed": seed, "returns": [[0.1, 0.2]]}
+        for start in ("a:Start", "scratch")
+        for seed in (0, 1)
+    ]
+    (folder / "runs").mkdir(parents=True)
+    (folder / SETTINGS).write_text(json.dumps({"suite": "tiny"}))
+    for i, record in enumerate(records):
+        (folder / "runs" / f"{i}.json").write_text(json.dumps(record) + "\n")
+
+    pack(tmp_path / "out", tmp_path / "packed")
+    assert unpack(tmp_path / "packed", tmp_path / "new") == ["finetuning/tiny"]
+    made = tmp_path / "new" / "runs" / "finetuning" / "tiny"
+    assert json.loads((made / SETTINGS).read_text()) == {"suite": "tiny"}
+    assert read_records(made) == records
+    assert (made / "runs" / "scratch_speed=1_seed=1.json").exists()
+    assert not (made / ROWS).exists()
 
 
 def test_what_is_there_is_left_alone(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ METHODS = (
     "hyplatent-without-adversary",
     "weight-regression",
     "hyperzero",
+    "hyperdistil",
     "conditioned",
     "interpolation",
 )

@@ -1,4 +1,7 @@
-"""Runs of a reproduction as one small file each: to publish every episode, and to go on from."""
+"""Runs of a reproduction as one small file each: to publish every episode, and to go on from.
+
+A fine-tuning, of many runs, is one such file, too.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from experts.store import write_atomically
+from zeroshot.finetune_results import RUNS as TUNED
+from zeroshot.finetune_results import file_name, piece_of, read_records
 from zeroshot.reproduce.execution import RUNS
 from zeroshot.results import ROWS, SETTINGS, ResultsFolder, lines_of, read_rows
 from zeroshot.run import TRANSFER
@@ -21,7 +26,8 @@ def pack(out: Path, folder: Path) -> list[Path]:
     """Writes a file a run, `PART/RUN.jsonl.xz`; returns their paths.
 
     The first line has the run's settings and its transfer matrix, the others are its rows, one an
-    episode. Unfinished runs are packed, too.
+    episode. Those of a fine-tuning are its finished runs; the policies that it starts from are left
+    out. Unfinished ones are packed, too.
 
     Args:
         out: folder of a reproduction.
@@ -37,7 +43,10 @@ def pack(out: Path, folder: Path) -> list[Path]:
         first: dict[str, Any] = {"settings": json.loads(settings.read_text())}
         if (run / TRANSFER).exists():
             first["transfer"] = np.load(run / TRANSFER).tolist()
-        lines = lines_of([first, *read_rows(run / ROWS)])
+        tuned = (run / TUNED).is_dir()
+        if tuned:
+            first["fine_tuning"] = True
+        lines = lines_of([first, *(read_records(run) if tuned else read_rows(run / ROWS))])
         file = folder / run.parent.name / f"{run.name}{SUFFIX}"
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, lzma.compress(lines, preset=9))
@@ -69,7 +78,12 @@ def unpack(folder: Path, out: Path) -> list[str]:
         made = ResultsFolder(run)
         if "transfer" in first:
             made.write_array(TRANSFER, np.asarray(first["transfer"], dtype=np.float64))
-        write_atomically(run / ROWS, lines_of(rows))
+        if first.get("fine_tuning"):
+            (run / TUNED).mkdir(exist_ok=True)
+            for row in rows:
+                write_atomically(run / TUNED / file_name(piece_of(row)), lines_of([row]))
+        else:
+            write_atomically(run / ROWS, lines_of(rows))
         made.write_json(SETTINGS, first["settings"])  # last: it makes the run
     return [run.relative_to(out / RUNS).as_posix() for run in absent.values()]
 

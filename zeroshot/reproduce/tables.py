@@ -148,7 +148,8 @@ def tuning_tables(plan: Plan, found: Sequence[Outcome], tunings: Records) -> lis
             label = ", ".join(said)
             link = Cell(links={label: f"{RUNS}/{work.name}/{RETURN_VERSUS_STEPS}"})
             for start, row in tunings[work.name]["starts"].items():
-                rows.append((link, Cell(text=start), *_tuning_cells(row)))
+                words = tuning_words(row)
+                rows.append((link, Cell(text=start), *(Cell(text=word) for word in words)))
         if rows:
             tables.append(
                 Table(title=part.title, note=part.note, header=TUNING_HEADER, rows=tuple(rows))
@@ -156,18 +157,17 @@ def tuning_tables(plan: Plan, found: Sequence[Outcome], tunings: Records) -> lis
     return tables
 
 
-def _tuning_cells(row: Mapping[str, Any]) -> tuple[Cell, ...]:
-    steps = "never" if row["median_steps"] is None else f"{row['median_steps']:,}"
-    words = (
+def tuning_words(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a fine-tuning says of one start, in the order of `TUNING_HEADER`'s last columns."""
+    return (
         f"{row['runs']}",
         f"{row['start_return']:.1f}",
         f"{row['end_return']:.1f}",
         f"{row['expert_return']:.1f}",
         f"{row['reached']}",
-        steps,
-        f"{row['largest_dip']:.1f}",
+        "never" if row["median_steps"] is None else f"{row['median_steps']:,}",
+        f"{row['largest_dip']:.1f} ({row['largest_dip'] / abs(row['start_return']):.0%})",
     )
-    return tuple(Cell(text=text) for text in words)
 
 
 def figure_table(plan: Plan, found: Sequence[Outcome], out: Path) -> Table:
@@ -245,9 +245,10 @@ def _by_run(
 
 
 def _return(row: Mapping[str, Any]) -> str:
-    text = f"{row['return']:.0f}"
+    digits = 1 if abs(row["return"]) < 100.0 else 0
+    text = f"{row['return']:.{digits}f}"
     if len(row["returns"]) > 1:
-        text += f" ± {np.std(row['returns'], ddof=1):.0f}"
+        text += f" ± {np.std(row['returns'], ddof=1):.{digits}f}"
     return text
 
 

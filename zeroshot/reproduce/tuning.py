@@ -84,13 +84,15 @@ def tune(
 def tuning_record(work: PlannedFineTuning, folder: Path) -> dict[str, Any]:
     """The content of the small file: what the summary says, and every start's mean curves."""
     summary = json.loads((folder / SUMMARY).read_text())
-    pieces = set(comparison_of(work).pieces)  # the folder may have more of them
+    asked = comparison_of(work)
+    pieces = set(asked.pieces)  # the folder may have more of them
     records = [record for record in read_records(folder) if piece_of(record) in pieces]
     return {
         "part": work.part,
         "name": work.name,
         **summary,
         "split_rule": work.split,
+        "td_weight": asked.config.td_weight,
         "starts": summarise(records),
         "run_command": work.command(folder),
         "steps": records[0]["steps"],
