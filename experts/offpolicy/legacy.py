@@ -25,7 +25,7 @@ LEARNER = "learner."
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Legacy:
-    """n transitions of each of K agents, oldest first, and their learner as it was at the end.
+    """n transitions of each of K agents, oldest first, and their learner.
 
     Attributes:
         observations: (K, n, observation_size).
@@ -52,8 +52,8 @@ class Legacy:
         return len(self.actions)
 
     @classmethod
-    def of(cls, learner: Learner, replay: Replay, n: int) -> Legacy:
-        """A learner, and the last n transitions of each agent, or all where there are fewer."""
+    def of(cls, tensors: Mapping[str, Tensor], replay: Replay, n: int) -> Legacy:
+        """A learner's tensors, and the last n transitions of each agent, or all of fewer."""
         batch = replay.latest(n)
         size = batch.observations.shape[-1]
         return cls(
@@ -62,7 +62,7 @@ class Legacy:
             dones=_array(batch.dones),
             next_observations=_array(batch.next_observations),
             outcomes=_array(batch.outcomes),
-            learner={name: _array(tensor) for name, tensor in learner.tensors().items()},
+            learner={name: _array(tensor) for name, tensor in tensors.items()},
         )
 
     def rewards(self, family: Family, contexts: Sequence[Context], reward: str) -> Floats:

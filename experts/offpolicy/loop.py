@@ -42,8 +42,9 @@ class Loop:
         steps: environment steps done, an agent.
         seconds: spent so far, with those before a kill.
         curves: an agent's mean returns over stretches of the training, as (steps, return).
-        candidates: parameters of actors and critics after some of the last steps, by step; after
-            none too, where these were an expert's.
+        candidates: parameters of actors and critics after some of the last steps, by step, and all
+            of the learner's tensors where `legacy` can be asked for; after no step too, where
+            these were an expert's.
     """
 
     def __init__(
@@ -143,7 +144,7 @@ class Loop:
             self.seconds = time.perf_counter() - began
             if snapshots and self.steps >= snapshots[0]:
                 snapshots.pop(0)
-                self.candidates[self.steps] = self.parameters()
+                self.candidates[self.steps] = self._snapshot()
             if self._recorder is not None and self._recorder.due(self.steps):
                 self._check_finite()
                 arrays = self.learner.actor.arrays()
@@ -169,14 +170,25 @@ class Loop:
             needed = self._saving.with_replay and self._replay.n_outcomes > 0  # to hand it on
             self._save(replace(self._saving, with_replay=needed))
 
-    def legacy(self, n: int) -> Legacy:
-        """What those can go on from that start from here, with the last n transitions an agent."""
-        return Legacy.of(self.learner, self._replay, n)
+    def legacy(self, n: int, step: int) -> Legacy:
+        """What those can go on from that start from here, with the last n transitions an agent.
+
+        Args:
+            n: number of transitions.
+            step: of the candidates, whose learner it is; the present one for another step.
+        """
+        found = self.candidates.get(step, {}) if step > 0 else {}
+        return Legacy.of(found or self.learner.tensors(), self._replay, n)
 
     def parameters(self) -> dict[str, Tensor]:
         """Copies of the agents' actors and critics."""
         networks = {"actor": self.learner.actor, "critics": self.learner.critics}
         return {name: network.flat.clone() for name, network in networks.items()}
+
+    def _snapshot(self) -> dict[str, Tensor]:
+        if self._replay.n_outcomes == 0:  # nothing is handed on
+            return self.parameters()
+        return {name: tensor.detach().clone() for name, tensor in self.learner.tensors().items()}
 
     def _step(self) -> None:
         """One step of all environments, and the updates that belong to it.
@@ -277,7 +289,7 @@ class Loop:
             self._replay.load(tensors, facts["written"])
         for name, value in tensors.items():
             if name.startswith("candidate."):
-                _, step, part = name.split(".")
+                _, step, part = name.split(".", 2)
                 self.candidates.setdefault(int(step), {})[part] = value.to(self._device)
         self.candidates = dict(sorted(self.candidates.items()))
         if self._recorder is not None:

@@ -59,7 +59,8 @@ def train_many(
             goes on where that one ended, with rewards computed anew for `contexts`; the warm starts
             are candidates beside its own policies.
         on_legacy: called at the end with what this training leaves, `recipe.handed_on` transitions
-            an agent.
+            an agent, and the learner as it was when all kept policies were made; or at the end,
+            where these were made at different steps, or were a warm start's.
         directory: where the experts are written at the end, as `experts.save_expert` does. Their
             `seconds` are the batch's, shared out evenly.
         checkpoints: which policies along the training are kept, and where.
@@ -110,8 +111,6 @@ def train_many(
         saving=saving,
     )
     loop.run(on_steps)
-    if on_legacy is not None:
-        on_legacy(loop.legacy(recipe.handed_on))
     told = {
         "steps": loop.steps,
         "updates": loop.learner.n_updates,
@@ -120,16 +119,19 @@ def train_many(
         "device": loop.learner.device.type,
         **provenance(),
     }
-    experts = []
+    experts, steps = [], set()
     for candidates, record, curve in zip(
         _candidates(loop, records), records, loop.curves, strict=True
     ):
         context = family.context(**record["context"])
         kept = best_step(candidates, family, context, reward)
+        steps.add(kept)
         full = {**candidates[kept].record, **told, "kept_from_step": kept}
         experts.append(
             evaluated(replace(candidates[kept], record={**full, "curve": curve[-CURVE_POINTS:]}))
         )
+    if on_legacy is not None:
+        on_legacy(loop.legacy(recipe.handed_on, steps.pop() if len(steps) == 1 else loop.steps))
     if directory is not None:
         for expert in experts:
             save_expert(expert, directory)

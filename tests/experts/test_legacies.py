@@ -42,7 +42,7 @@ def learner_of(recipe: Recipe = TD3, seeds: tuple[int, ...] = (0, 1)):
 
 
 def left(n_steps: int, n: int) -> Legacy:
-    return Legacy.of(learner_of(), numbered(n_steps, capacity=6), n)
+    return Legacy.of(learner_of().tensors(), numbered(n_steps, capacity=6), n)
 
 
 @pytest.mark.parametrize(("n_steps", "n", "first"), [(2, 9, 0), (5, 4, 6), (5, 9, 4)])
