@@ -103,8 +103,8 @@ class Recipe:
         buffer_size: TD3 and SAC, transitions that the replay holds for one expert.
         handed_on: TD3 and SAC, transitions of an expert's training that those chained to it with
             the same body take on, with rewards computed anew, and with them the networks and
-            optimisers as they were when the expert's policy was made. With none, a chained training begins with an empty
-            replay, and its policy first gets worse.
+            optimisers as they were when the expert's policy was made. With none, a chained training
+            begins with an empty replay, and its policy first gets worse.
 
     Raises:
         ValueError: for a number that makes no sense, named.

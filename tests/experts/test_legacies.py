@@ -16,7 +16,9 @@ from experts.offpolicy.agents import make_learner
 from experts.offpolicy.legacy import Legacy, load_legacy, save_legacy
 from experts.offpolicy.loop import Loop
 from experts.offpolicy.replay import Replay
+from experts.policy import Floats
 from experts.recipes import Recipe
+from experts.store import Expert
 from param_envs import Family, ParamVectorEnv, family_of
 from tests.experts.test_offpolicy_training import RECIPES, TD3
 
@@ -156,6 +158,49 @@ def test_a_training_goes_on_where_another_ended(
     np.testing.assert_array_equal(after[0].observations[:, :4], legacy.observations[:, 12:])
     with pytest.raises(ValueError, match="`legacy` must come with as many `warm_starts`, 2, got 0"):
         train_many(CHEETAH, heirs, legacy=legacy, **arguments)
+
+
+@pytest.mark.parametrize("chosen", ["parent", "snapshot", "end"])
+def test_the_learner_that_is_handed_on_is_that_of_the_kept_policy(
+    chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(RECIPE, n_candidates=2)
+    arguments = {"reward": "track", "recipe": recipe, "seed": 0, "n_threads": 1}
+    first: list[Legacy] = []
+    parents = train_many(CHEETAH, SPEEDS[:1], on_legacy=first.append, **arguments)
+    left, ends, asked = [], [], []
+    run = Loop.run
+
+    def noting(self: Loop, on_steps) -> None:
+        run(self, on_steps)
+        ends.append({name: tensor.clone() for name, tensor in self.learner.tensors().items()})
+
+    def choose(candidates: dict[int, Expert], *_: object) -> int:
+        asked.append(candidates)
+        return {"parent": 0, "snapshot": 10, "end": 12}[chosen]
+
+    monkeypatch.setattr(Loop, "run", noting)
+    monkeypatch.setattr("experts.offpolicy.training.best_step", choose)
+    [heir] = train_many(
+        CHEETAH,
+        SPEEDS[1:2],
+        warm_starts=parents,
+        legacy=first[0],
+        on_legacy=left.append,
+        **arguments,
+    )
+    [candidates], [end], [legacy] = asked, ends, left
+    assert list(candidates) == [0, 10, 12] and set(legacy.learner) == set(end)
+    same = [np.array_equal(array, end[name]) for name, array in legacy.learner.items()]
+    assert all(same) == (chosen != "snapshot")
+    if chosen != "parent":
+        np.testing.assert_array_equal(legacy.learner["actor"].ravel(), actor_of(heir))
+
+
+def actor_of(expert: Expert) -> Floats:
+    """An expert's policy as one agent's flat parameters."""
+    layers = zip(expert.policy.weights, expert.policy.biases, strict=True)
+    return np.concatenate([part.ravel() for pair in layers for part in pair])
 
 
 def test_files_are_read_back_and_damage_is_named(tmp_path: Path) -> None:
