@@ -12,7 +12,8 @@ import torch
 from stable_baselines3 import SAC
 
 from experts import MLPPolicies
-from experts.finetune_sac import FineTuneConfig, FineTunedSAC
+from experts.finetune_config import FineTuneConfig
+from experts.finetune_sac import FineTunedSAC
 from experts.sb3 import training_env
 from param_envs import family_of
 

@@ -25,6 +25,7 @@ def plan(
     anchors: Sequence[Mapping[str, float]] = (),
     anchor_zoo: Path | None = None,
     along: Sequence[str] = (),
+    leaves: Sequence[Context] = (),
     seed: int = 0,
 ) -> list[Job]:
     """Orders the contexts of a build, parents before children.
@@ -32,12 +33,13 @@ def plan(
     Without anchors every context is independent. With them, each other context is chained to its
     nearest context that is nearer to an anchor; distances are in encoded contexts, so a chain
     never crosses a sign of speed if each sign has an anchor. With `along`, only these features
-    change from parent to child.
+    change from parent to child. Nothing is chained to the contexts in `leaves`: those that are
+    always held out, whose trainings must not reach what a method learns from.
 
     Raises:
-        ValueError: if an anchor is not among the contexts or has no expert in `anchor_zoo`, for an
-            `anchor_zoo` or `along` without anchors, an unknown feature, or a context that no chain
-            of those features leads to.
+        ValueError: if an anchor is not among the contexts, is a leaf, or has no expert in
+            `anchor_zoo`, for an `anchor_zoo` or `along` without anchors, an unknown feature, or a
+            context that no chain of those features leads to.
     """
     family.selected(along)
     for name, value in (("anchor_zoo", anchor_zoo), ("along", along)):
@@ -50,6 +52,8 @@ def plan(
     for root in (family.context(**anchor) for anchor in anchors):
         if root not in contexts:
             raise ValueError(f"`anchors` must be contexts of the build, got {root}")
+        if root in leaves:
+            raise ValueError(f"`anchors` must not be contexts that are always held out, got {root}")
         origin = None if anchor_zoo is None else manifest_path(anchor_zoo, root)
         if origin is not None and not origin.exists():
             raise ValueError(f"`anchor_zoo` must have {origin}, it is absent")
@@ -74,7 +78,8 @@ def plan(
             )
         origin = manifest_path(directory, parent)
         jobs.append(Job(context=child, seed=seeds[child], warm_from=origin))
-        planned.append(child)
+        if child not in leaves:
+            planned.append(child)
         waiting.remove(child)
     return jobs
 
@@ -89,6 +94,7 @@ def build(
     anchors: Sequence[Mapping[str, float]] = (),
     anchor_zoo: Path | None = None,
     along: Sequence[str] = (),
+    leaves: Sequence[Context] = (),
     workers: int | None = None,
     engine: Engine | None = None,
     checkpoints: CheckpointSchedule | None = None,
@@ -112,6 +118,7 @@ def build(
             anchors are warm-started in their turn, each from the expert of its own context.
         along: features that a chain may change, all by default. A joint grid chains best along the
             body, from anchors that have every speed.
+        leaves: contexts to which nothing is chained.
         workers: experts at once, each on one thread; None for the engine's own number, which is 2
             on this machine.
         engine: where they are trained, see `engine_named`; processes of this machine by default.
@@ -130,6 +137,7 @@ def build(
         anchors=anchors,
         anchor_zoo=anchor_zoo,
         along=along,
+        leaves=leaves,
         seed=seed,
     )
     run_jobs(

@@ -12,7 +12,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 
 from experts.evaluation import play
-from experts.finetune_sac import FineTuneConfig, FineTunedSAC, policy_of
+from experts.finetune_config import FineTuneConfig
+from experts.finetune_sac import FineTunedSAC, policy_of
 from experts.policy import MLPPolicies
 from experts.sb3 import training_env
 from experts.validation import require

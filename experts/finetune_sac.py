@@ -2,14 +2,19 @@
 
 The method is the second stage of GenHyper (Reddy et al. 2025, section IV-B): the policy is given,
 the critic is new, the policy's learning rate is raised slowly while the critic learns its values,
-and the policy's loss has a term of temporal differences (equation 6).
+and the policy's loss has a term of temporal differences (equation 6). What it lacks and the policy
+needs to keep its return meanwhile is an option each, on by default: standardised observations, a
+start of critics and entropy weight from what the policy collected, and an anchor.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+import math
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,131 +22,30 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.policies import ContinuousCritic
+from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.utils import update_learning_rate
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
-from stable_baselines3.sac.policies import SACPolicy
+from stable_baselines3.sac.policies import Actor, SACPolicy
 from torch import Tensor, nn
 
-from experts.policy import Activation, MLPPolicies
+from experts.finetune_config import FineTuneConfig
+from experts.policy import MLPPolicies
 from experts.sb3 import ACTIVATIONS
-from experts.validation import require
 
-Ramp = Literal["linear", "log"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FineTuneConfig:
-    """Hyperparameters of fine-tuning.
-
-    The paper gives the two learning rates of the ramp and takes the rest from CleanRL; it gives
-    neither the weight of the TD term, nor the ramp's length, nor a warm-up. The numbers that stand
-    for those are choices of this repository and have not been tuned.
-
-    Attributes:
-        td_weight: λ of equation 6; with 0 the policy's loss is SAC's.
-        td_overestimated_only: take the TD term only where Q(s, a) is above its target. Where it is
-            below, the term's gradient makes the next action worse.
-        start_rate: Adam's rate for the policy at its first update.
-        end_rate: the same from update `ramp_updates` on.
-        ramp: in between, `linear` in the rate or in its logarithm (`log`).
-        ramp_updates: updates of the policy that the ramp takes, 0 for `end_rate` from the start.
-        critic_rate: Adam's rate for the critics and the entropy's weight.
-        collect_steps: environment steps before the first update, by the given policy and its
-            noise; uniformly random without a given one, as in SB3.
-        critic_updates: first updates, of the critics alone: neither the policy changes nor the
-            weight of its entropy.
-        log_std: a given policy is deterministic; its logarithmic standard deviation, before tanh,
-            starts as this in every state (SB3's head with weights 0) and is learned from there.
-            At -2.42 the entropy before tanh is SAC's target, -1 an action.
-        entropy_weight: α at the start; SAC tunes it.
-        hidden: width of each hidden layer of a policy that is not given.
-        activation: of its hidden layers.
-        critic_hidden: width of each hidden layer of the critics, whose activation is ReLU.
-        discount: γ.
-        batch_size: transitions an update.
-        buffer_size: transitions that the replay holds.
-        target_tau: rate of the target critics.
-        updates_per_step: updates an environment step.
-
-    Raises:
-        ValueError: for a number that makes no sense, named.
-    """
-
-    td_weight: float = 0.1
-    td_overestimated_only: bool = True
-    start_rate: float = 3e-6
-    end_rate: float = 3e-4
-    ramp: Ramp = "linear"
-    ramp_updates: int = 20_000
-    critic_rate: float = 3e-4
-    collect_steps: int = 5_000
-    critic_updates: int = 5_000
-    log_std: float = -2.42
-    entropy_weight: float = 0.1
-    hidden: tuple[int, ...] = (256, 256)
-    activation: Activation = "relu"
-    critic_hidden: tuple[int, ...] = (256, 256)
-    discount: float = 0.99
-    batch_size: int = 256
-    buffer_size: int = 1_000_000
-    target_tau: float = 0.005
-    updates_per_step: int = 1
-
-    def __post_init__(self) -> None:
-        for name in ("batch_size", "buffer_size", "updates_per_step"):
-            require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
-        for name in ("td_weight", "ramp_updates", "collect_steps", "critic_updates"):
-            fits = 0 <= getattr(self, name) < float("inf")
-            require(name, getattr(self, name), fits, "at least 0 and finite")
-        for name in ("start_rate", "end_rate", "critic_rate", "target_tau"):
-            require(name, getattr(self, name), 0 < getattr(self, name) <= 1, "in (0, 1]")
-        require("discount", self.discount, 0 < self.discount < 1, "in (0, 1)")
-        fits = 0 < self.entropy_weight < float("inf")
-        require("entropy_weight", self.entropy_weight, fits, "above 0 and finite")
-        require("log_std", self.log_std, -20 <= self.log_std <= 2, "in [-20, 2]")
-        for name in ("hidden", "critic_hidden"):
-            sizes = getattr(self, name)
-            require(name, sizes, all(size >= 1 for size in sizes), "widths of at least 1")
-        for name, allowed in (("ramp", ("linear", "log")), ("activation", tuple(ACTIVATIONS))):
-            require(name, getattr(self, name), getattr(self, name) in allowed, f"one of {allowed}")
-
-    @classmethod
-    def named(cls, preset: str, **changes: Any) -> Self:
-        """The preset `default` or `paper`, with what of `changes` is not None.
-
-        Raises:
-            ValueError: for another name, or a number that makes no sense.
-        """
-        require("preset", preset, preset in ("default", "paper"), "'default' or 'paper'")
-        given = {name: value for name, value in changes.items() if value is not None}
-        return replace(cls.paper() if preset == "paper" else cls(), **given)
-
-    @classmethod
-    def paper(cls) -> Self:
-        """As the paper has it: equation 6 everywhere, no warm-up, CleanRL's SAC around it.
-
-        Numbers that it does not give are the defaults'. SB3 updates the policy with every update
-        of the critics, CleanRL twice after every second one.
-        """
-        return cls(
-            td_overestimated_only=False, critic_updates=0, critic_rate=1e-3, entropy_weight=1.0
-        )
-
-    def plain(self) -> Self:
-        """Without what protects a given policy: SB3's SAC, as it trains from scratch."""
-        return replace(
-            self, td_weight=0.0, start_rate=self.end_rate, critic_updates=0, entropy_weight=1.0
-        )
+LEAST_DEVIATION = 1e-6
+"""Of rewards, where all that were collected are the same."""
+LEAST_SCALE = 1e-2
+"""Of an observation, where all that were collected are nearly the same."""
 
 
 class FineTunedSAC(SAC):
     """SB3's SAC, from a given policy.
 
-    `train` and `learn` are SB3's own. The TD term's gradient is added to the policy's just before
-    its optimiser steps, and during the critics' warm-up that step does nothing. Critics have ReLU,
-    whatever the policy has, so that starts differ in their policies alone; `policy_of` gives the
-    policy back.
+    Updates and `learn` are SB3's own. What is added to the policy's loss has its gradient added
+    just before its optimiser steps, and during the critics' warm-up that step does nothing. Critics
+    have ReLU, whatever the policy has, so that starts differ in their policies alone; `policy_of`
+    gives the policy back.
     """
 
     replay_buffer: _RememberingBuffer
@@ -185,6 +89,7 @@ class FineTunedSAC(SAC):
             policy_kwargs={
                 "net_arch": {"pi": list(hidden), "qf": list(config.critic_hidden)},
                 "activation_fn": ACTIVATIONS[activation],
+                **({"features_extractor_class": _Standardised} if config.standardise else {}),
             },
             seed=seed,
             device="cpu",
@@ -193,11 +98,51 @@ class FineTunedSAC(SAC):
         self.given = start is not None
         self.updates_done = 0
         self._alpha = torch.tensor(config.entropy_weight)
+        self._anchor: Actor | None = None
         if start is not None:
             _adopt(self, start, config.log_std)
         assert self.ent_coef_optimizer is not None
         self.ent_coef_optimizer.register_step_pre_hook(self._before_entropy_step)
         self.actor.optimizer.register_step_pre_hook(self._before_actor_step)
+
+    def train(self, gradient_steps: int, batch_size: int = 64) -> None:
+        """SB3's updates; before the first ones, those of the critics alone."""
+        if self.updates_done == 0:
+            self.warm_up(batch_size)
+        super().train(gradient_steps, batch_size)
+
+    def warm_up(self, batch_size: int) -> None:
+        """Sets what depends on the transitions collected, and updates the critics alone.
+
+        Args:
+            batch_size: transitions an update.
+        """
+        config = self.config
+        if config.standardise:
+            self._standardise()
+        if config.entropy_share > 0.0:
+            assert self.log_ent_coef is not None
+            found = self.replay_buffer.rewards[: self.replay_buffer.size()]
+            weight = config.entropy_share * max(float(found.std()), LEAST_DEVIATION)
+            with torch.no_grad():
+                self.log_ent_coef.fill_(math.log(weight))
+        if self.anchor_weight > 0.0:
+            self._anchor = deepcopy(self.actor)
+        if config.critic_updates > 0:
+            super().train(config.critic_updates, batch_size)
+
+    def _standardise(self) -> None:
+        found = self.replay_buffer.observations[: self.replay_buffer.size(), 0].astype(np.float64)
+        mean = torch.as_tensor(found.mean(axis=0), dtype=torch.float32)
+        scale = torch.as_tensor(found.std(axis=0), dtype=torch.float32).clamp(min=LEAST_SCALE)
+        first = _actor_layers(self)[0]
+        with torch.no_grad():
+            first.bias.add_(first.weight @ mean)
+            first.weight.mul_(scale)
+        for extractor in self.policy.modules():
+            if isinstance(extractor, _Standardised):
+                extractor.mean.copy_(mean)
+                extractor.scale.copy_(scale)
 
     @property
     def policy_rate(self) -> float:
@@ -233,23 +178,50 @@ class FineTunedSAC(SAC):
     def _before_actor_step(self, optimizer: torch.optim.Optimizer, *_: object) -> None:
         if self.updates_done < self.config.critic_updates:
             optimizer.zero_grad()  # Adam skips parameters without a gradient
-        elif self.config.td_weight > 0.0:
+        elif (loss := self._added_loss(self.replay_buffer.last)) is not None:
             parameters = list(self.actor.parameters())
-            loss = self.config.td_weight * self._td_term(self.replay_buffer.last)
-            for parameter, slope in zip(
-                parameters, torch.autograd.grad(loss, parameters), strict=True
-            ):
+            slopes = torch.autograd.grad(loss, parameters, allow_unused=True)
+            for parameter, slope in zip(parameters, slopes, strict=True):
                 assert parameter.grad is not None
-                parameter.grad += slope
+                if slope is not None:
+                    parameter.grad += slope
         self.updates_done += 1
 
-    def _td_term(self, batch: ReplayBufferSamples) -> Tensor:
-        actions, log_prob = self.actor.action_log_prob(batch.next_observations)
-        ahead = torch.cat(self.critic_target(batch.next_observations, actions), dim=1)
+    @property
+    def anchor_weight(self) -> float:
+        """λ of the term that keeps the policy by the given one, at the next update."""
+        config = self.config
+        if not self.given or config.anchor_updates == 0:
+            return 0.0
+        done = max(0, self.updates_done - config.critic_updates) / config.anchor_updates
+        return config.anchor_weight * max(0.0, 1.0 - done)
+
+    def _added_loss(self, batch: ReplayBufferSamples) -> Tensor | None:
+        weights = self.config.td_weight, self.anchor_weight
+        if not any(weights):
+            return None
         with torch.no_grad():
             now = torch.cat(self.critic(batch.observations, batch.actions), dim=1)
+            values = now.min(dim=1).values
+        terms = []
+        if weights[0] > 0.0:
+            terms.append(weights[0] * self._td_term(batch, values))
+        if weights[1] > 0.0:
+            terms.append(weights[1] * values.abs().mean() * self._distance(batch.observations))
+        return torch.stack(terms).sum()
+
+    def _distance(self, observations: Tensor) -> Tensor:
+        assert self._anchor is not None
+        with torch.no_grad():
+            given = self._anchor(observations, deterministic=True)
+        own = self.actor(observations, deterministic=True)
+        return (own - given).square().sum(dim=1).mean()
+
+    def _td_term(self, batch: ReplayBufferSamples, values: Tensor) -> Tensor:
+        actions, log_prob = self.actor.action_log_prob(batch.next_observations)
+        ahead = torch.cat(self.critic_target(batch.next_observations, actions), dim=1)
         return td_term(
-            now.min(dim=1).values,
+            values,
             batch.rewards[:, 0],
             batch.dones[:, 0],
             ahead.min(dim=1).values - self._alpha * log_prob,
@@ -296,7 +268,30 @@ def policy_of(model: SAC) -> MLPPolicies:
         for layer in layers
     ]
     activation: Any = names[model.actor.activation_fn]
-    return MLPPolicies(tuple(w for w, _ in arrays), tuple(b for _, b in arrays), activation)
+    policy = MLPPolicies(tuple(w for w, _ in arrays), tuple(b for _, b in arrays), activation)
+    seen = model.actor.features_extractor
+    if isinstance(seen, _Standardised):
+        return replace(policy, mean=_row(seen.mean), scale=_row(seen.scale))
+    return policy
+
+
+def _row(vector: Tensor) -> NDArray[np.float32]:
+    return vector.numpy().copy()[None]
+
+
+class _Standardised(FlattenExtractor):
+    """Observations minus a mean, over a scale; as they are until both are set."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, observation_space: gym.Space[Any]) -> None:
+        super().__init__(observation_space)
+        self.register_buffer("mean", torch.zeros(self.features_dim))
+        self.register_buffer("scale", torch.ones(self.features_dim))
+
+    def forward(self, observations: Tensor) -> Tensor:
+        return (super().forward(observations) - self.mean) / self.scale
 
 
 class _ReLUCritics(SACPolicy):

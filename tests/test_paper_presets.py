@@ -12,7 +12,7 @@ from baselines.conditioned import ConditionedConfig
 from baselines.maml import MAMLConfig
 from baselines.pearl import PEARLConfig
 from baselines.uvfa import UVFAConfig
-from experts.finetune_sac import FineTuneConfig
+from experts.finetune_config import FineTuneConfig
 from hyper.hyperzero import HyperZeroConfig
 from hyper.hyplatent_config import HypLatentConfig
 
@@ -117,8 +117,11 @@ HYPLATENT = {
 }
 
 FINE_TUNING = {
+    "standardise": False,
     "td_weight": 0.1,  # not given
     "td_overestimated_only": False,
+    "anchor_weight": 0.0,
+    "anchor_updates": 20_000,  # of no effect
     "start_rate": 3e-6,
     "end_rate": 3e-4,
     "ramp": "linear",  # not given
@@ -128,6 +131,7 @@ FINE_TUNING = {
     "critic_updates": 0,
     "log_std": -2.42,  # not given
     "entropy_weight": 1.0,
+    "entropy_share": 0.0,
     "hidden": (256, 256),
     "activation": "relu",
     "critic_hidden": (256, 256),

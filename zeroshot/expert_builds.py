@@ -39,7 +39,9 @@ def default_anchors(suite: Suite) -> list[Context]:
     for context in suite.contexts:
         groups.setdefault(tuple(context[name] > 0 for name in signed), []).append(context)
     anchors = []
-    for group in groups.values():
+    held_out = {suite.contexts[i] for i in suite.test_ids}
+    for every in groups.values():
+        group = [context for context in every if context not in held_out]
         encoded = suite.family.encode(group, suite.features)
         distances = np.linalg.norm(encoded - encoded.mean(axis=0), axis=1).round(9)
         anchors.append(group[int(distances.argmin())])
@@ -91,6 +93,7 @@ def build_experts(
     given = grid_contexts(suite, anchors)
     contexts = grid_contexts(suite, only) or suite.contexts
     roots = (given or default_anchors(suite)) if chain else ()
+    leaves = [suite.contexts[i] for i in suite.test_ids]
     console = Console()
     if estimate:
         jobs = plan(
@@ -100,6 +103,7 @@ def build_experts(
             anchors=roots,
             anchor_zoo=anchor_zoo,
             along=along,
+            leaves=leaves,
             seed=seed,
         )
         return print_build_estimate(
@@ -122,6 +126,7 @@ def build_experts(
             anchors=roots,
             anchor_zoo=anchor_zoo,
             along=along,
+            leaves=leaves,
             workers=workers,
             engine=engine,
             checkpoints=checkpoints,

@@ -33,7 +33,8 @@ class Build(EngineOptions):
         workers: Experts in training at once, each on one thread; by default 2, or with Ray as many
             as it has CPUs for.
         chain: Warm-start every expert from its nearest finished neighbour; one anchor a
-            direction is trained from scratch. What sac-laptop's trainings leave to each other
+            direction is trained from scratch. None starts from a task that the suite always holds
+            out. What sac-laptop's trainings leave to each other
             is in FOLDER/legacies, of which nobody needs the rest when the chain is done.
         anchors: With --chain: the anchors instead, as feature=value words, commas between
             features: speed=4 speed=-4.

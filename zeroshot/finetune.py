@@ -25,7 +25,7 @@ from experts.collections import fingerprint as collection_fingerprint
 from experts.engines import Engine
 from experts.evaluation import episode_seeds
 from experts.finetune import fine_tune
-from experts.finetune_sac import FineTuneConfig
+from experts.finetune_config import FineTuneConfig
 from experts.provenance import commit, machine, now, versions
 from experts.store import expert_name, write_atomically
 from param_envs import Context

@@ -18,7 +18,7 @@ from zeroshot.progress import fraction_bars, say
 from zeroshot.suites import suite_of
 
 if TYPE_CHECKING:
-    from experts.finetune_sac import FineTuneConfig
+    from experts.finetune_config import FineTuneConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,8 @@ class FineTune(EngineOptions):
         td_weight: Weight of the TD term, instead of the preset's; 0 for none.
         ramp_updates: Updates over which the policy's learning rate is raised, instead of the
             preset's; 0 for none.
-        critic_updates: First updates, of the critics alone, instead of the preset's.
+        critic_updates: Updates of the critics alone before the first of the policy, instead of the
+            preset's.
         split: Which contexts are held out, as in `zeroshot run`.
         split_seed: Of the split, and of the methods' fits.
         workers: Runs at once, each on one thread; 0 for one a core, 8 at most, or with Ray as many
@@ -142,7 +143,7 @@ class FineTune(EngineOptions):
         return self.start or (SCRATCH, NEAREST, self.method or "hyperzero")
 
     def _config(self) -> FineTuneConfig:
-        from experts.finetune_sac import FineTuneConfig
+        from experts.finetune_config import FineTuneConfig
 
         return FineTuneConfig.named(
             self.preset,

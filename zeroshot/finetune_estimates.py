@@ -218,7 +218,8 @@ def run_seconds(comparison: Comparison, experts: Experts, *, scratch: bool) -> f
         torch.set_num_threads(n_threads)
     step = (marks[-1][1] - marks[0][1]) / (marks[-1][0] - marks[0][0])
     n_evaluations = 2 + (comparison.n_steps - 1) // comparison.every
-    return comparison.n_steps * step + (n_evaluations + 1) * evaluation
+    n_updates = comparison.n_steps + config.critic_updates
+    return n_updates * step + (n_evaluations + 1) * evaluation
 
 
 class _Enough(Exception):

@@ -69,6 +69,18 @@ def test_plan_along_a_feature_changes_no_other() -> None:
         plan(FAMILY, grid, directory=HERE, anchors=anchors, along=["mass"])
 
 
+def test_plan_chains_nothing_to_leaves() -> None:
+    contexts = [FAMILY.context(speed=float(k)) for k in range(1, 8)]
+    leaves = [contexts[2], contexts[3]]
+    jobs = plan(FAMILY, contexts, directory=HERE, anchors=[{"speed": 2.0}], leaves=leaves)
+    parents = {job.context["speed"]: parent(job) for job in jobs}
+    two, five = "speed=2_torso=0.5", "speed=5_torso=0.5"
+    assert parents[3.0] == two and parents[5.0] == two and parents[6.0] == five
+    assert parents[4.0] in (two, five)
+    with pytest.raises(ValueError, match="`anchors` must not be contexts that are always held out"):
+        plan(FAMILY, contexts, directory=HERE, anchors=[{"speed": 3.0}], leaves=leaves)
+
+
 def test_anchor_must_be_a_context() -> None:
     with pytest.raises(ValueError, match="`anchors` must be contexts of the build"):
         plan(FAMILY, CONTEXTS, directory=HERE, anchors=[{"speed": 7.0}])

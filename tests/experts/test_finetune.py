@@ -13,7 +13,8 @@ from stable_baselines3.common.logger import Logger
 
 from experts import MLPPolicies, play
 from experts.finetune import fine_tune
-from experts.finetune_sac import FineTuneConfig, FineTunedSAC, policy_of, td_term
+from experts.finetune_config import FineTuneConfig
+from experts.finetune_sac import FineTunedSAC, policy_of, td_term
 from experts.sb3 import training_env
 from param_envs import family_of
 from tests.experts.factories import ENV_ID, untrained
@@ -27,6 +28,9 @@ TINY = FineTuneConfig(
     buffer_size=200,
     collect_steps=10,
     critic_updates=0,
+    standardise=False,
+    anchor_weight=0.0,
+    entropy_share=0.0,
     ramp_updates=20,
 )
 START = untrained(CONTEXT).policy
@@ -62,7 +66,7 @@ def state(module: torch.nn.Module) -> list[np.ndarray]:
 
 
 def test_plain_and_from_random_weights_it_is_sb3s_sac_exactly() -> None:
-    config = replace(TINY, critic_updates=5).plain()
+    config = replace(TINY, critic_updates=5, entropy_share=0.1).plain()
     ours = made(config, start=None)
     ours.learn(40)
     theirs = SAC(
@@ -126,7 +130,8 @@ def test_a_given_policy_collects_itself_and_random_weights_collect_at_random() -
 def test_the_warm_up_changes_critics_alone() -> None:
     model = filled(replace(TINY, critic_updates=3, entropy_weight=0.25))
     actor, critic = state(model.actor), state(model.critic)
-    model.train(3, 8)
+    model.warm_up(8)
+    assert model.updates_done == model._n_updates == 3
     assert model.log_ent_coef is not None
     for a, b in zip(actor, state(model.actor), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -135,18 +140,77 @@ def test_the_warm_up_changes_critics_alone() -> None:
     model.train(1, 8)
     assert all((a != b).any() for a, b in zip(actor, state(model.actor), strict=True))
     assert model.log_ent_coef.exp().item() != pytest.approx(0.25, rel=1e-5)
+    assert model.updates_done == 4, "it is done once"
+
+
+def test_the_first_update_has_the_whole_warm_up_before_it() -> None:
+    model = made(replace(TINY, critic_updates=7))
+    model.learn(TINY.collect_steps)
+    assert model.updates_done == 0
+    model.learn(2, reset_num_timesteps=False)
+    assert model.updates_done == 7 + 2 and model.num_timesteps == TINY.collect_steps + 2
+
+
+def test_the_entropy_weighs_a_share_of_what_rewards_differ_by() -> None:
+    model = filled(replace(TINY, entropy_share=0.02, entropy_weight=0.25))
+    model.warm_up(8)
+    assert model.log_ent_coef is not None
+    deviation = model.replay_buffer.rewards[:50].std()
+    assert model.log_ent_coef.exp().item() == pytest.approx(0.02 * deviation)
+    model = filled(replace(TINY, entropy_share=0.02))
+    model.replay_buffer.rewards[:] = 3.0
+    model.warm_up(8)
+    assert model.log_ent_coef is not None
+    assert model.log_ent_coef.exp().item() == pytest.approx(2e-8)
+
+
+def test_standardised_it_acts_as_before_on_what_it_collected() -> None:
+    model = filled(replace(TINY, standardise=True))
+    seen = model.replay_buffer.observations[:50, 0]
+    seen *= 10.0 ** np.arange(-2, 3)[np.arange(FAMILY.observation_size) % 5]  # the first: nearly 0
+    seen += 7.0
+    before, _ = model.predict(seen, deterministic=True)
+    model.warm_up(8)
+    after, _ = model.predict(seen, deterministic=True)
+    np.testing.assert_allclose(after, before, atol=1e-4)
+    np.testing.assert_allclose(policy_of(model).act(seen[None])[0], before, atol=1e-4)
+    for network in (model.actor, model.critic, model.critic_target):
+        inputs = network.features_extractor(torch.as_tensor(seen)).numpy()
+        np.testing.assert_allclose(inputs.mean(axis=0), 0.0, atol=1e-3)
+        np.testing.assert_allclose(inputs[:, 1:].std(axis=0), 1.0, rtol=0.5)
+
+
+def test_the_anchor_pulls_back_to_the_given_policy_and_lets_go() -> None:
+    config = replace(TINY, anchor_weight=0.5, anchor_updates=4, critic_updates=2)
+    model = filled(config)
+    model.warm_up(8)
+    weights = []
+    for _ in range(6):
+        weights.append(model.anchor_weight)
+        model.train(1, 8)
+    assert weights == pytest.approx([0.5, 0.375, 0.25, 0.125, 0.0, 0.0])
+    assert made(config, start=None).anchor_weight == 0.0
+
+    distances = []
+    for weight in (0.0, 100.0):
+        model = filled(replace(config, anchor_weight=weight, anchor_updates=10_000, ramp_updates=0))
+        seen = model.replay_buffer.observations[:50, 0]
+        before, _ = model.predict(seen, deterministic=True)
+        model.train(200, 8)
+        distances.append(np.square(model.predict(seen, deterministic=True)[0] - before).mean())
+    assert distances[1] < 0.1 * distances[0]
 
 
 @pytest.mark.parametrize(("ramp", "middle"), [("linear", 1.515e-4), ("log", 3e-5)])
 def test_the_ramp_begins_after_the_warm_up_and_reaches_both_ends(ramp: Any, middle: float) -> None:
     model = filled(replace(TINY, ramp=ramp, ramp_updates=4, critic_updates=2))
     rates = []
-    for _ in range(9):
+    for _ in range(7):
         model.train(1, 8)
         rates.append(model.actor.optimizer.param_groups[0]["lr"])
-    assert rates[:3] == pytest.approx([3e-6] * 3, rel=1e-12)
-    assert rates[4] == pytest.approx(middle)
-    assert rates[6:] == [3e-4] * 3
+    assert rates[0] == pytest.approx(3e-6, rel=1e-12)
+    assert rates[2] == pytest.approx(middle)
+    assert rates[4:] == [3e-4] * 3
     assert rates == sorted(rates)
     assert model.critic.optimizer.param_groups[0]["lr"] == TINY.critic_rate
 

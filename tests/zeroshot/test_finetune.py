@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from experts import MLPPolicies, play
-from experts.finetune_sac import FineTuneConfig
+from experts.finetune_config import FineTuneConfig
 from zeroshot import finetune_estimates
 from zeroshot.cli import main
 from zeroshot.finetune import RUNS, STARTS, Comparison, FineTuning, fine_tune_suite
@@ -141,7 +141,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 
-from experts.finetune_sac import FineTuneConfig
+from experts.finetune_config import FineTuneConfig
 from zeroshot.finetune import Comparison, fine_tune_suite
 from zeroshot.suites import Suite
 

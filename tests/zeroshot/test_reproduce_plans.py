@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from experts.finetune_sac import FineTuneConfig
+from experts.finetune_config import FineTuneConfig
 from zeroshot.frozen import split_of
 from zeroshot.methods import METHODS
 from zeroshot.published import PUBLISHED_ZERO_SHOT

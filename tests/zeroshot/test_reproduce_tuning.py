@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experts.finetune_sac import FineTuneConfig
+from experts.finetune_config import FineTuneConfig
 from tests.zeroshot.test_finetune import CONFIG
 from zeroshot.cli import main
 from zeroshot.finetune import Comparison

@@ -12,7 +12,7 @@ import numpy as np
 from experts import Experts, zoo_path
 from experts.collections import find_collection
 from experts.engines import Engine
-from experts.finetune_sac import FineTuneConfig
+from experts.finetune_config import FineTuneConfig
 from zeroshot.finetune import Comparison, fine_tune_suite
 from zeroshot.finetune_results import RETURN_VERSUS_STEPS, Record, piece_of, read_records, summarise
 from zeroshot.progress import Reporter
