@@ -45,7 +45,12 @@ class Choice(NamedTuple):
 CHOICES = (
     Choice("with the adversarial loss, against without", "hyplatent-without-adversary"),
     Choice("with noise and adversary, against plain regression", "weight-regression"),
-    Choice("on parameters, against in the autoencoder's latent space", "hyplatent-latents"),
+    Choice("with the auxiliary head, against without", "hyplatent-without-auxiliary"),
+    Choice("in the training policies' span, against every parameter", "hyplatent-without-span"),
+    Choice("in the training policies' span, against an autoencoder's codes", "hyplatent-latents"),
+    Choice("told the context encoded, against raw", "hyplatent-raw-contexts"),
+    Choice("with -log F, against log(1 - F)", "hyplatent-saturating"),
+    Choice("scaled tensor by tensor, against entry by entry", "hyplatent-limits"),
     Choice("the mean policy, against one sample", "hyplatent-sample"),
     Choice("against HyperZero, which learns from what the same experts do", "hyperzero"),
     Choice("against HyperDistil, which plays episodes of its own", "hyperdistil"),
@@ -70,14 +75,35 @@ def table(suite: str, records: Sequence[Record]) -> str:
         f"| {suite}: training tasks | published | {' | '.join((*METHODS, *BESIDE))} | splits |",
         f"|---|{'--:|' * (len(METHODS) + len(BESIDE) + 2)}",
     ]
+    tables = [record for record in records if record["part"] != "choices"]
     for size in SIZES[suite.removesuffix("-macaw")]:
-        found = _best(suite, size, records)
+        found = _best(suite, size, tables)
         rows = {} if found is None else found["methods"]
         cells = [f"{published[size]:.2f}" if size in published else ""]
         cells += [f"{rows[n]['return']:.1f}" if n in rows else "-" for n in (*METHODS, *BESIDE)]
         cells.append(str(min(row["splits"] for row in rows.values())) if rows else "-")
         lines.append(f"| {size} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def verdict(records: Sequence[Record]) -> str:
+    """Whether the adversarial loss adds something, in words."""
+    first, control = CHOICES[0], CHOICES[1]
+    said = []
+    for choice in (first, control):
+        pairs = [
+            run["vs"][OURS][choice.other]
+            for run in records
+            if run["suite"] in UNIFORM and choice.other in run["vs"].get(OURS, {})
+        ]
+        if pairs:
+            better, worse = sum(low > 0 for _, low, _ in pairs), sum(high < 0 for *_, high in pairs)
+            adds = "adds something" if better > worse else "adds nothing that these runs show"
+            said.append(
+                f"HypLatent {choice.said}: surely better in {better} of {len(pairs)} runs, surely "
+                f"worse in {worse}. What is left out there {adds}."
+            )
+    return " ".join(said) or f"Whether the adversarial loss adds something: {NOT_MEASURED}."
 
 
 def choices_table(records: Sequence[Record]) -> str:
@@ -88,12 +114,9 @@ def choices_table(records: Sequence[Record]) -> str:
     ]
     for choice in CHOICES:
         for suite in UNIFORM:
-            found = [_best(suite, size, records) for size in SIZES[suite]]
-            pairs = [
-                run["vs"][OURS][choice.other]
-                for run in found
-                if run is not None and choice.other in run["vs"].get(OURS, {})
-            ]
+            having = [r for r in records if choice.other in r["vs"].get(OURS, {})]
+            found = [_best(suite, size, having) for size in SIZES[suite]]
+            pairs = [run["vs"][OURS][choice.other] for run in found if run is not None]
             cells = [NOT_MEASURED, "", "", ""]
             if pairs:
                 differences, lows, highs = np.array(pairs, dtype=float).T
@@ -154,6 +177,7 @@ def write(root: Path = ROOT) -> Path:
         "leaves out zero. On Cheetah-Vel a ratio is 1 plus the difference to the experts' return "
         "over its size, and that is small, so ratios there differ by much.",
         choices_table(records),
+        verdict(records),
         "Fine-tuning in a held-out task: mean returns over runs of the policy before "
         "the first step and after the last, how many runs come to 95 % of the expert's return, the "
         "median of the steps that it takes, and how far the runs fall below their start at most, "

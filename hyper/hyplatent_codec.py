@@ -135,7 +135,9 @@ class Span(nn.Module):
 def span_codec(rows: Tensor, scaling: Scaling) -> Codec:
     """The codec whose outputs are coordinates in the span of scaled rows (n, size).
 
-    Each has variance 1 over the rows, and counts in the error by what it had before.
+    Each has variance 1 over the rows, and counts in the error by what it had before. So the
+    generator learns all of them at one rate; but n rows are equally far from each other then,
+    whatever they are, and a discriminator has to see them as `judged` gives them.
 
     Raises:
         ValueError: if all rows are equal.
@@ -151,6 +153,7 @@ def span_codec(rows: Tensor, scaling: Scaling) -> Codec:
     unit = (lengths / math.sqrt(len(rows))).float()
     codec.code_scaling = Scaling(torch.zeros_like(unit), unit)
     codec.error_weights = unit.square() * (len(unit) / rows.shape[1])
+    codec.relative_units = unit / unit.square().mean().sqrt()
     return codec
 
 
@@ -162,6 +165,7 @@ class Codec(nn.Module):
         self.scaling, self.autoencoder = scaling, autoencoder
         self.code_scaling: Scaling | None = None
         self.error_weights: Tensor | None = None
+        self.relative_units: Tensor | None = None
 
     @property
     def size(self) -> int:
@@ -180,6 +184,10 @@ class Codec(nn.Module):
         """Mean squared error of outputs (n, size); in a span, that of the scaled parameters."""
         squares = (outputs - wanted).square()
         return (squares if self.error_weights is None else squares * self.error_weights).mean()
+
+    def judged(self, outputs: Tensor) -> Tensor:
+        """Outputs (n, size) as a discriminator sees them: as far apart as the scaled parameters."""
+        return outputs if self.relative_units is None else outputs * self.relative_units
 
     def scaled_parameters(self, outputs: Tensor) -> Tensor:
         """Scaled vectors (n, n_parameters) of the generator's outputs (n, size)."""

@@ -143,6 +143,11 @@ def train_generator(
     judging = _Descent([*judge.parameters(), *encoder], config)
     ground = _Descent([*network.parameters(), *judge.parameters()], config)
     adversarial = config.adversarial_weight > 0
+
+    def judged(vectors: Tensor) -> tuple[Tensor, Tensor]:
+        logits, guessed = judge(codec.judged(vectors))
+        return logits, guessed
+
     every = max(1, config.updates // N_REPORTS)
     for update in range(1, config.updates + 1):
         ids = bank.draw(config.batch_size, draws)
@@ -154,7 +159,9 @@ def train_generator(
             with torch.no_grad():
                 generated = network(told, noise, draws)
             labels = _labels(len(ids), draws, device) if config.noisy_labels else None
-            terms["discriminator"] = discriminator_loss(judge(real)[0], judge(generated)[0], labels)
+            terms["discriminator"] = discriminator_loss(
+                judged(real)[0], judged(generated)[0], labels
+            )
             judging.step(terms["discriminator"])
         for _ in range(config.generator_steps):
             generated = network(told, noise, draws)
@@ -167,12 +174,12 @@ def train_generator(
             total = config.reconstruction_weight * error
             if adversarial:
                 ones = _labels(len(ids), draws, device)[0] if config.noisy_labels else None
-                fooled = generator_loss(judge(generated)[0], ones, saturating=config.saturating)
+                fooled = generator_loss(judged(generated)[0], ones, saturating=config.saturating)
                 terms["adversarial"] = fooled
                 total = total + config.adversarial_weight * fooled
             improve.step(total)
         if config.auxiliary_weight > 0:
-            guessed = judge(network(told, noise, draws))[1]
+            guessed = judged(network(told, noise, draws))[1]
             terms["auxiliary"] = auxiliary_loss(guessed, told)
             ground.step(config.auxiliary_weight * terms["auxiliary"])
         if update % every == 0 or update == config.updates:

@@ -118,8 +118,23 @@ METHODS: dict[str, MethodRecord] = {
     ),
     "hyplatent": _hyplatent("GenHyper's generator of policies' weights: mean of its samples"),
     "hyplatent-sample": _hyplatent("the same, one of its samples", answer="sample"),
+    "hyplatent-without-span": _hyplatent(
+        "the same, every parameter an output, not coordinates between training policies", span=False
+    ),
+    "hyplatent-raw-contexts": _hyplatent(
+        "the same, told the context as it is", encode_contexts=False
+    ),
+    "hyplatent-saturating": _hyplatent(
+        "the same with the paper's loss, log(1 - F)", saturating=True
+    ),
+    "hyplatent-limits": _hyplatent(
+        "the same, every parameter scaled by its own range", scale="limits"
+    ),
     "hyplatent-latents": _hyplatent("the same in an autoencoder's latent space", space="latents"),
     "hyplatent-paper": _hyplatent("the same with its predecessor's sizes and rates", ".paper"),
+    "hyplatent-without-auxiliary": _hyplatent(
+        "the same, its discriminator not asked for the context", auxiliary_weight=0.0
+    ),
     "hyplatent-without-adversary": _hyplatent(
         "the same generator, taught by reconstruction alone", **_NO_ADVERSARY
     ),

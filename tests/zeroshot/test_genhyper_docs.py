@@ -7,6 +7,7 @@ import pytest
 
 from tests.zeroshot.test_reproduce_docs import record, save, script, without_results
 from zeroshot.references import REFERENCES
+from zeroshot.reproduce.genhyper import CHOICES as CHOSEN_OTHERWISE
 from zeroshot.reproduce.genhyper import GENHYPER
 from zeroshot.reproduce.genhyper import METHODS as PLANNED
 
@@ -32,6 +33,7 @@ def test_without_results_nothing_is_measured(genhyper: ModuleType, root: Path) -
     assert line(text, "| 45 |")[:3] == ["45", "505.64", "-"]
     assert text.count("| not measured |") == 2 * len(genhyper.CHOICES) + 1  # and fine-tuning
     assert "Runs: not measured." in text
+    assert "Whether the adversarial loss adds something: not measured." in text
 
 
 def test_returns_stand_beside_the_published_ones(genhyper: ModuleType, root: Path) -> None:
@@ -42,6 +44,8 @@ def test_returns_stand_beside_the_published_ones(genhyper: ModuleType, root: Pat
     save(record("ant-dir", {**ratios, "hyplatent": 0.1}, **run, seeds=[0]), root, "fewer.json")
     worse = {"hyplatent": {"weight-regression": [-0.2, -0.3, -0.1]}}
     save(record("ant-dir", ratios, split_rule="tasks:25", vs=worse), root, "b.json")
+    choices = {**run, "part": "choices", "date": "2027-01-01"}
+    save(record("ant-dir", {**ratios, "hyplatent": 0.3}, **choices), root, "later.json")
     save(record("cheetah-vel", ratios, split_rule="random:0.85"), root, "other.json")
     text = genhyper.write(root).read_text()
     tables = text.split("| ant-dir: training tasks")[1]
@@ -50,7 +54,21 @@ def test_returns_stand_beside_the_published_ones(genhyper: ModuleType, root: Pat
     assert "800.0" in cells and "1000.0" in cells
     regression = [row for row in text.splitlines() if "plain regression | ant-dir" in row]
     assert regression[0].endswith("| ant-dir | 2 | -0.050 | 1 | 1 |")
-    assert "at commit 0123456789ab, 2026-01-02 to 2026-01-02, 2 cores, MuJoCo 4.0.0." in text
+    assert "at commit 0123456789ab, 2026-01-02 to 2027-01-01, 2 cores, MuJoCo 4.0.0." in text
+
+
+@pytest.mark.parametrize(
+    ("low", "adds"), [(0.05, "adds something"), (-0.05, "adds nothing that these runs show")]
+)
+def test_the_page_says_whether_the_adversary_adds_anything(
+    genhyper: ModuleType, root: Path, low: float, adds: str
+) -> None:
+    pair = {"hyplatent": {"hyplatent-without-adversary": [0.1, low, 0.15]}}
+    run = record("ant-dir", {"hyplatent": 0.9}, split_rule="tasks:15", vs=pair)
+    save(run, root, "a.json")
+    save(record("walker-speed", {"hyplatent": 0.9}, vs=pair), root, "other.json")
+    said = f"better in {int(low > 0)} of 1 runs, surely worse in 0. What is left out there {adds}."
+    assert said in genhyper.write(root).read_text()
 
 
 def test_fine_tunings_have_a_line_a_start(genhyper: ModuleType, root: Path) -> None:
@@ -83,6 +101,6 @@ def test_fine_tunings_have_a_line_a_start(genhyper: ModuleType, root: Path) -> N
 
 def test_every_column_is_of_the_plan(genhyper: ModuleType) -> None:
     asked = {name for run in GENHYPER.presets["laptop"].runs for name in run.methods}
-    assert asked == set(PLANNED)
+    assert asked == {*PLANNED, *CHOSEN_OTHERWISE}
     assert {choice.other for choice in genhyper.CHOICES} <= asked | set(REFERENCES)
     assert set(genhyper.BESIDE) <= set(REFERENCES) | {"expert"}

@@ -25,6 +25,15 @@ METHODS = (
     "conditioned",
     "interpolation",
 )
+CHOICES = (
+    "hyplatent",
+    "hyplatent-without-auxiliary",
+    "hyplatent-without-span",
+    "hyplatent-raw-contexts",
+    "hyplatent-saturating",
+    "hyplatent-limits",
+)
+"""HypLatent, and what the paper leaves open chosen otherwise, one thing at a time."""
 FIGURE_6 = {
     "cheetah-vel": ("velocity=0.538461538", "velocity=1.769230769"),
     "ant-dir": ("direction=5.257359135", "direction=0.769369629"),
@@ -49,6 +58,13 @@ def _table(suites: tuple[str, ...], seeds: int) -> tuple[PlannedRun, ...]:
         )
         for suite in suites
         for size in SIZES[suite.removesuffix("-macaw")]
+    )
+
+
+def _choices(seeds: int) -> tuple[PlannedRun, ...]:
+    return tuple(
+        PlannedRun(part="choices", suite=suite, split="tasks:15", methods=CHOICES, seeds=seeds)
+        for suite in UNIFORM
     )
 
 
@@ -92,7 +108,7 @@ LAPTOP = Preset(
     "training tasks alone, in one held-out task of each suite instead of two, for 40,000 steps "
     "instead of 200,000, with 2 seeds instead of 3. It learns from the shipped "
     "experts, of which docs/genhyper.md tells, and fine-tunes with this repository's settings.",
-    runs=_table(UNIFORM, 5),
+    runs=(*_table(UNIFORM, 5), *_choices(5)),
     fine_tunings=_fine_tunings(
         {name: contexts[-1:] for name, contexts in FIGURE_6.items()},
         (15,),
@@ -105,7 +121,7 @@ PAPER = Preset(
     doc="Both kinds of grids, all sizes of the training set, 5 seeds; fine-tuning in the tasks of "
     "the paper's figure 6, from three training sets, for 200,000 steps, with 3 seeds and the "
     "paper's settings, as far as it gives them (`FineTuneConfig.paper`).",
-    runs=(*_table(UNIFORM, 5), *_table(OLDER, 5)),
+    runs=(*_table(UNIFORM, 5), *_table(OLDER, 5), *_choices(5)),
     fine_tunings=_fine_tunings(FIGURE_6, (15, 25, 35), 200_000, 3, "paper"),
 )
 
@@ -119,6 +135,11 @@ GENHYPER = Plan(
             title="Table I: zero-shot return against the number of training tasks",
             note="Five held-out tasks. In brackets: the paper's HypLatent, whose grids are likely "
             f"the uniform ones, without -macaw. It compares with {GENHYPER_OTHERS}.",
+        ),
+        Part(
+            name="choices",
+            title="What the paper leaves open, chosen otherwise",
+            note="From 15 training tasks; one thing at a time differs from hyplatent.",
         ),
         Part(
             name="finetuning",
