@@ -27,9 +27,9 @@ class FineTuneConfig:
         td_overestimated_only: take the TD term only where Q(s, a) is above its target. Where it is
             below, the term's gradient makes the next action worse.
         anchor_weight: λ of a term that keeps the policy by the given one, λ q |a - a₀|², where q is
-            the mean size of Q on the minibatch: TD3+BC's (Fujimoto and Gu 2021), whose 2.5 is a λ
-            of 0.4. It falls to 0 linearly. Fresh critics know nothing of actions that the given
-            policy does not take.
+            the deviation of Q over the minibatch, as TD3+BC does it (Fujimoto and Gu 2021) with
+            the mean size of Q. It falls to 0 linearly. Fresh critics know nothing of actions that
+            the given policy does not take.
         anchor_updates: updates of the policy after which the term is gone, 0 for no such term.
         start_rate: Adam's rate for the policy at its first update.
         end_rate: the same from update `ramp_updates` on.
@@ -40,12 +40,17 @@ class FineTuneConfig:
             noise; uniformly random without a given one, as in SB3.
         critic_updates: of the critics alone, all at once on the transitions of `collect_steps`
             before the first update of the policy; the weight of its entropy rests, too.
+        warm_up_tau: rate of the target critics meanwhile. What they say of a state converges with
+            1 - exp(-updates × rate × (1 - γ)): at SAC's 0.005 to 22 % in 5,000 updates.
         log_std: a given policy is deterministic; its logarithmic standard deviation, before tanh,
             starts as this in every state (SB3's head with weights 0) and is learned from there.
             At -2.42 the entropy before tanh is SAC's target, -1 an action.
+        bold_log_std: the same in every third episode of `collect_steps`, so that critics see what
+            other actions lead to.
         entropy_weight: α at the start; SAC tunes it.
         entropy_share: α at the start, as a share of the standard deviation of the rewards that
-            were collected, whose scale differs between tasks; 0 for `entropy_weight`.
+            were collected, whose scale differs between tasks. The entropy that SAC aims at is then
+            what the given policy has. 0 for `entropy_weight`, and SAC's own aim.
         hidden: width of each hidden layer of a policy that is not given.
         activation: of its hidden layers.
         critic_hidden: width of each hidden layer of the critics, whose activation is ReLU.
@@ -62,16 +67,18 @@ class FineTuneConfig:
     standardise: bool = True
     td_weight: float = 0.1
     td_overestimated_only: bool = True
-    anchor_weight: float = 0.4
-    anchor_updates: int = 20_000
+    anchor_weight: float = 1.0
+    anchor_updates: int = 10_000
     start_rate: float = 3e-6
     end_rate: float = 3e-4
     ramp: Ramp = "linear"
-    ramp_updates: int = 20_000
+    ramp_updates: int = 10_000
     critic_rate: float = 3e-4
-    collect_steps: int = 5_000
+    collect_steps: int = 2_000
     critic_updates: int = 5_000
+    warm_up_tau: float = 0.05
     log_std: float = -2.42
+    bold_log_std: float = -1.0
     entropy_weight: float = 0.1
     entropy_share: float = 0.05
     hidden: tuple[int, ...] = (256, 256)
@@ -92,12 +99,13 @@ class FineTuneConfig:
         ):  # fmt: skip
             fits = 0 <= getattr(self, name) < float("inf")
             require(name, getattr(self, name), fits, "at least 0 and finite")
-        for name in ("start_rate", "end_rate", "critic_rate", "target_tau"):
+        for name in ("start_rate", "end_rate", "critic_rate", "target_tau", "warm_up_tau"):
             require(name, getattr(self, name), 0 < getattr(self, name) <= 1, "in (0, 1]")
         require("discount", self.discount, 0 < self.discount < 1, "in (0, 1)")
         fits = 0 < self.entropy_weight < float("inf")
         require("entropy_weight", self.entropy_weight, fits, "above 0 and finite")
-        require("log_std", self.log_std, -20 <= self.log_std <= 2, "in [-20, 2]")
+        for name in ("log_std", "bold_log_std"):
+            require(name, getattr(self, name), -20 <= getattr(self, name) <= 2, "in [-20, 2]")
         for name in ("hidden", "critic_hidden"):
             sizes = getattr(self, name)
             require(name, sizes, all(size >= 1 for size in sizes), "widths of at least 1")
@@ -130,6 +138,7 @@ class FineTuneConfig:
             critic_rate=1e-3,
             collect_steps=5_000,
             critic_updates=0,
+            bold_log_std=-2.42,
             entropy_weight=1.0,
             entropy_share=0.0,
         )

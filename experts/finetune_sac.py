@@ -35,6 +35,8 @@ from experts.sb3 import ACTIVATIONS
 
 LEAST_DEVIATION = 1e-6
 """Of rewards, where all that were collected are the same."""
+BOLD_EVERY = 3
+"""Of the first episodes, one of so many is acted with more noise."""
 LEAST_SCALE = 1e-2
 """Of an observation, where all that were collected are nearly the same."""
 
@@ -99,6 +101,7 @@ class FineTunedSAC(SAC):
         self.updates_done = 0
         self._alpha = torch.tensor(config.entropy_weight)
         self._anchor: Actor | None = None
+        self._bold = False
         if start is not None:
             _adopt(self, start, config.log_std)
         assert self.ent_coef_optimizer is not None
@@ -118,18 +121,27 @@ class FineTunedSAC(SAC):
             batch_size: transitions an update.
         """
         config = self.config
+        self._set_log_std(False)
         if config.standardise:
             self._standardise()
         if config.entropy_share > 0.0:
-            assert self.log_ent_coef is not None
-            found = self.replay_buffer.rewards[: self.replay_buffer.size()]
-            weight = config.entropy_share * max(float(found.std()), LEAST_DEVIATION)
-            with torch.no_grad():
-                self.log_ent_coef.fill_(math.log(weight))
+            self._weigh_entropy()
         if self.anchor_weight > 0.0:
             self._anchor = deepcopy(self.actor)
         if config.critic_updates > 0:
+            self.tau = config.warm_up_tau
             super().train(config.critic_updates, batch_size)
+            self.tau = config.target_tau
+
+    def _weigh_entropy(self) -> None:
+        """Sets the entropy's weight by the rewards, and its target to what the policy has."""
+        assert self.log_ent_coef is not None
+        rewards = self.replay_buffer.rewards[: self.replay_buffer.size()]
+        weight = self.config.entropy_share * max(float(rewards.std()), LEAST_DEVIATION)
+        seen = torch.as_tensor(self.replay_buffer.observations[: self.replay_buffer.size(), 0])
+        with torch.no_grad():
+            self.log_ent_coef.fill_(math.log(weight))
+            self.target_entropy = -float(self.actor.action_log_prob(seen)[1].mean())
 
     def _standardise(self) -> None:
         found = self.replay_buffer.observations[: self.replay_buffer.size(), 0].astype(np.float64)
@@ -167,7 +179,19 @@ class FineTunedSAC(SAC):
         self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         # SB3 acts at random before `learning_starts`; a given policy acts itself.
-        return super()._sample_action(0 if self.given else learning_starts, action_noise, n_envs)
+        if not self.given:
+            return super()._sample_action(learning_starts, action_noise, n_envs)
+        bold = self.num_timesteps < learning_starts and self._episode_num % BOLD_EVERY == 1
+        self._set_log_std(bold)
+        return super()._sample_action(0, action_noise, n_envs)
+
+    def _set_log_std(self, bold: bool) -> None:
+        if bold != self._bold:
+            difference = self.config.bold_log_std - self.config.log_std
+            with torch.no_grad():
+                head: Any = self.actor.log_std
+                head.bias.add_(difference if bold else -difference)
+            self._bold = bold
 
     def _before_entropy_step(self, optimizer: torch.optim.Optimizer, *_: object) -> None:
         assert self.log_ent_coef is not None
@@ -207,7 +231,7 @@ class FineTunedSAC(SAC):
         if weights[0] > 0.0:
             terms.append(weights[0] * self._td_term(batch, values))
         if weights[1] > 0.0:
-            terms.append(weights[1] * values.abs().mean() * self._distance(batch.observations))
+            terms.append(weights[1] * values.std() * self._distance(batch.observations))
         return torch.stack(terms).sum()
 
     def _distance(self, observations: Tensor) -> Tensor:

@@ -121,7 +121,7 @@ FINE_TUNING = {
     "td_weight": 0.1,  # not given
     "td_overestimated_only": False,
     "anchor_weight": 0.0,
-    "anchor_updates": 20_000,  # of no effect
+    "anchor_updates": 10_000,  # of no effect
     "start_rate": 3e-6,
     "end_rate": 3e-4,
     "ramp": "linear",  # not given
@@ -129,7 +129,9 @@ FINE_TUNING = {
     "critic_rate": 1e-3,
     "collect_steps": 5_000,
     "critic_updates": 0,
+    "warm_up_tau": 0.05,  # of no effect
     "log_std": -2.42,  # not given
+    "bold_log_std": -2.42,
     "entropy_weight": 1.0,
     "entropy_share": 0.0,
     "hidden": (256, 256),

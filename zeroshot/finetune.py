@@ -11,7 +11,7 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,14 @@ from zeroshot.finetune_results import (
     said_of,
     summarise,
 )
-from zeroshot.finetune_starts import NEAREST, SCRATCH, check_start, start_policies
+from zeroshot.finetune_starts import (
+    NEAREST,
+    SCRATCH,
+    STANDARDISED,
+    UNTRAINED,
+    check_start,
+    start_policies,
+)
 from zeroshot.frozen import split_of
 from zeroshot.protocol import Progress
 from zeroshot.results import SUMMARY, ResultsFolder, open_results
@@ -59,13 +66,13 @@ class Comparison:
 
     Attributes:
         suite: whose contexts.
-        starts: `scratch`, `nearest`, and names of methods, distinct.
+        starts: `scratch`, `scratch-standardised`, `nearest`, and names of methods, distinct.
         contexts: to fine-tune in, all that the split holds out if empty.
         n_steps: environment steps of a run.
         seeds: runs from each start in each context, of seeds 0, 1, ...
         every: environment steps between evaluations.
         n_episodes: of an evaluation.
-        config: of the fine-tuning; runs from scratch have its `plain()`.
+        config: of the fine-tuning; those from random weights have its `plain()`.
         split: which contexts are held out, as in `zeroshot.run.run`.
         split_seed: of the split, and of the methods' fits.
 
@@ -158,7 +165,7 @@ class FineTuning:
     Attributes:
         comparison: what is compared.
         experts: each context's own, by its name, for comparison alone.
-        starts: one policy a context, by start and context; none for `scratch`.
+        starts: one policy a context, by start and context; none for random weights.
     """
 
     comparison: Comparison
@@ -173,8 +180,10 @@ class FineTuning:
         """The record of one run, on one thread: a second one costs more than it brings."""
         asked, suite = self.comparison, self.comparison.suite
         context, starts = asked.held_out[piece.context], asked.evaluation_starts(piece.context)
-        scratch = piece.start == SCRATCH
+        scratch = piece.start in UNTRAINED
         config = asked.config.plain() if scratch else asked.config
+        if piece.start == STANDARDISED:
+            config = replace(config, standardise=True)
         n_threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
@@ -294,7 +303,7 @@ def _fine_tuning(
     say: Callable[[str], None],
 ) -> FineTuning:
     suite, ids = comparison.suite, comparison.ids
-    needed = {piece.start for piece in waiting} - {SCRATCH}
+    needed = {piece.start for piece in waiting} - set(UNTRAINED)
     starts = {}
     for start in comparison.starts:
         if start in needed:

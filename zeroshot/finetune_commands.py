@@ -34,7 +34,8 @@ class FineTune(EngineOptions):
         out: Folder for the results.
         method: A method whose generated policies are compared with scratch and nearest: the same
             as --start scratch nearest METHOD.
-        start: Where to start from: scratch (random weights), nearest (the nearest training expert),
+        start: Where to start from: scratch (random weights), scratch-standardised (the same, with
+            observations standardised as for all others), nearest (the nearest training expert),
             or methods, registered or as import paths. By default scratch nearest hyperzero.
         contexts: Held-out contexts to fine-tune in, instead of all, as feature=value words with
             commas between features: speed=4 speed=-4.
@@ -160,10 +161,20 @@ def _print_table(suite: str, starts: dict[str, dict[str, Any]]) -> None:
     table = Table(
         title=f"{suite}: fine-tuning",
         caption="reached: runs that came to 95 % of their expert's return, and the median of the "
-        "steps that it took; dip: mean of the largest fall below the own start",
+        "steps that it took; dip: mean of the largest fall below the own start; dipped: runs that "
+        "fell by more than a tenth of it",
     )
     table.add_column("start", no_wrap=True)
-    for name in ("runs", "return at first", "at last", "expert", "reached", "steps", "dip"):
+    for name in (
+        "runs",
+        "return at first",
+        "at last",
+        "expert",
+        "reached",
+        "steps",
+        "dip",
+        "dipped",
+    ):
         table.add_column(name, justify="right", no_wrap=True)
     for name, row in starts.items():
         steps = "-" if row["median_steps"] is None else f"{row['median_steps']:,}"
@@ -175,5 +186,6 @@ def _print_table(suite: str, starts: dict[str, dict[str, Any]]) -> None:
             str(row["reached"]),
             steps,
             f"{row['largest_dip']:.1f}",
+            str(row["dipped"]),
         )
     print_table(table)

@@ -21,7 +21,7 @@ from zeroshot.bench import Bench
 from zeroshot.estimates import print_estimate
 from zeroshot.finetune import STARTS, Comparison
 from zeroshot.finetune_results import Piece, piece_of, plain_name, read_records
-from zeroshot.finetune_starts import NEAREST, SCRATCH, start_policies
+from zeroshot.finetune_starts import NEAREST, UNTRAINED, start_policies
 from zeroshot.progress import say
 from zeroshot.run import default_workers, experts_of
 from zeroshot.run_estimates import MEASURED_HERE, measure
@@ -114,15 +114,15 @@ def estimate_of(
             seconds[start] = recorded[start]
             source = "recorded in this folder"
         else:
-            seconds[start] = run_seconds(comparison, experts, scratch=start == SCRATCH)
+            seconds[start] = run_seconds(comparison, experts, scratch=start in UNTRAINED)
             source = MEASURED_HERE
-            if start not in (SCRATCH, NEAREST):
+            if start not in (*UNTRAINED, NEAREST):
                 source += ", on the nearest expert's network"
         tell(f"{start}: a run takes {seconds[start]:.3g} s, {source}")
     fits = [
         start
         for start in seconds
-        if start not in (SCRATCH, NEAREST)
+        if start not in (*UNTRAINED, NEAREST)
         and not (out / STARTS / f"{plain_name(start)}.npz").exists()
     ]
     return finetuning_estimate(

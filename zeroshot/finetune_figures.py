@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from zeroshot.figures import METHOD_COLOURS, REFERENCE_STYLES, save_figure
 from zeroshot.finetune_results import RETURN_VERSUS_STEPS, Record, read_records
-from zeroshot.finetune_starts import NEAREST, SCRATCH
+from zeroshot.finetune_starts import NEAREST, SCRATCH, STANDARDISED
 from zeroshot.finetune_statistics import NEAR_EXPERT, expert_target
 from zeroshot.references import EXPERT
 from zeroshot.statistics import mean_interval
@@ -21,6 +21,7 @@ MOST_COLUMNS = 3
 
 START_STYLES = {
     SCRATCH: {"color": "#444444", "linestyle": (0, (1, 1.2))},
+    STANDARDISED: {"color": "#444444", "linestyle": (0, (4, 1.5))},
     NEAREST: REFERENCE_STYLES[NEAREST],
 }
 

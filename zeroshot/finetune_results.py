@@ -18,6 +18,9 @@ RUNS = "runs"
 RETURN_VERSUS_STEPS = "return-versus-steps.png"
 """The figure, in the output folder."""
 
+DIP = 0.1
+"""Share of the start's return below which a fall is no matter."""
+
 Record = dict[str, Any]
 
 
@@ -61,7 +64,8 @@ def summarise(records: Sequence[Record]) -> dict[str, dict[str, Any]]:
 
     `reached` counts the runs that came to 95 % of their expert's return, `median_steps` is the
     median of the environment steps that it took, None if half of the runs never did, and
-    `largest_dip` the mean of how far the runs fell below their own start at most.
+    `largest_dip` the mean of how far the runs fell below their own start at most, and `dipped` how
+    many fell by more than a tenth of it.
     """
     found: dict[str, dict[str, Any]] = {}
     for start in dict.fromkeys(record["start"] for record in records):
@@ -82,6 +86,7 @@ def summarise(records: Sequence[Record]) -> dict[str, dict[str, Any]]:
             "reached": int(np.isfinite(reached).sum()),
             "median_steps": int(median) if np.isfinite(median) else None,
             "largest_dip": round(float(dips.mean()), 3),
+            "dipped": int((dips > DIP * np.abs(returns[:, 0])).sum()),
             "seconds": round(float(np.mean([record["seconds"] for record in mine])), 1),
         }
     return found

@@ -20,20 +20,24 @@ from zeroshot.splits import Split
 from zeroshot.suites import Suite
 
 SCRATCH = "scratch"
+STANDARDISED = "scratch-standardised"
+"""Random weights as well, with observations standardised as for policies that are given."""
+UNTRAINED = (SCRATCH, STANDARDISED)
 NEAREST = "nearest"
 
 
 def check_start(start: str) -> None:
-    """Raises ValueError for a name that is neither `scratch` nor `nearest` nor a method's.
+    """Raises ValueError for a name that is neither `nearest` nor in `UNTRAINED` nor a method's.
 
     And for a method whose policies are known to be no networks.
     """
-    if start in (SCRATCH, NEAREST):
+    if start in (*UNTRAINED, NEAREST):
         return
     try:
         make_method(start)
     except ValueError as error:
-        raise ValueError(f"`starts` must be {SCRATCH}, {NEAREST} or methods: {error}") from error
+        names = ", ".join((*UNTRAINED, NEAREST))
+        raise ValueError(f"`starts` must be {names} or methods: {error}") from error
     if start in METHODS and not METHODS[start].networks:
         raise ValueError(f"`starts` must be methods whose policies are networks, not {start!r}")
 

@@ -31,6 +31,7 @@ TINY = FineTuneConfig(
     standardise=False,
     anchor_weight=0.0,
     entropy_share=0.0,
+    bold_log_std=-2.42,
     ramp_updates=20,
 )
 START = untrained(CONTEXT).policy
@@ -116,7 +117,7 @@ def test_before_the_first_update_it_acts_as_the_given_policy(activation: Any) ->
 
 
 def test_a_given_policy_collects_itself_and_random_weights_collect_at_random() -> None:
-    config = replace(TINY, collect_steps=60, log_std=-20.0)
+    config = replace(TINY, collect_steps=60, log_std=-20.0, bold_log_std=-20.0)
     given, random = made(config), made(config, start=None)
     for model in (given, random):
         model.learn(50)
@@ -143,6 +144,26 @@ def test_the_warm_up_changes_critics_alone() -> None:
     assert model.updates_done == 4, "it is done once"
 
 
+def test_every_third_episode_collected_is_bold_and_none_later() -> None:
+    model = made(replace(TINY, collect_steps=100, log_std=-20.0, bold_log_std=0.0))
+    model.learn(130)  # episodes of 20 steps
+    observations = model.replay_buffer.observations[:130, 0]
+    errors = model.replay_buffer.actions[:130, 0] - START.act(observations[None])[0]
+    off = np.abs(errors[:120]).reshape(6, 20, -1).mean(axis=(1, 2))
+    assert (off[[0, 2, 3]] < 1e-5).all() and (off[[1, 4]] > 0.1).all() and off[5] < 0.05
+
+
+def test_critics_follow_faster_while_they_warm_up_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = filled(replace(TINY, critic_updates=3, warm_up_tau=0.4))
+    rates: list[float] = []
+    train = SAC.train
+    monkeypatch.setattr(
+        SAC, "train", lambda self, *args: (rates.append(self.tau), train(self, *args))
+    )
+    model.train(2, 8)
+    assert rates == [0.4, TINY.target_tau]
+
+
 def test_the_first_update_has_the_whole_warm_up_before_it() -> None:
     model = made(replace(TINY, critic_updates=7))
     model.learn(TINY.collect_steps)
@@ -157,6 +178,9 @@ def test_the_entropy_weighs_a_share_of_what_rewards_differ_by() -> None:
     assert model.log_ent_coef is not None
     deviation = model.replay_buffer.rewards[:50].std()
     assert model.log_ent_coef.exp().item() == pytest.approx(0.02 * deviation)
+    seen = torch.as_tensor(model.replay_buffer.observations[:50, 0])
+    entropy = -np.mean([model.actor.action_log_prob(seen)[1].mean().item() for _ in range(200)])
+    assert model.target_entropy == pytest.approx(entropy, abs=0.5)
     model = filled(replace(TINY, entropy_share=0.02))
     model.replay_buffer.rewards[:] = 3.0
     model.warm_up(8)

@@ -66,6 +66,7 @@ def comparable(out: Path) -> list[dict[str, Any]]:
 def test_every_run_is_a_file_with_its_curve_and_the_experts_return(
     comparison: Comparison, zoo: Path, tmp_path: Path
 ) -> None:
+    comparison = replace(comparison, starts=("scratch-standardised", *comparison.starts))
     suite = comparison.suite
     said: list[str] = []
     fractions: list[float] = []
@@ -74,7 +75,7 @@ def test_every_run_is_a_file_with_its_curve_and_the_experts_return(
     )
     files = sorted(path.name for path in (tmp_path / RUNS).iterdir())
     assert files == sorted(file_name(piece) for piece in comparison.pieces)
-    assert len(files) == 3 * 2 and fractions == sorted(fractions) and fractions[-1] == 1.0
+    assert len(files) == 4 * 2 and fractions == sorted(fractions) and fractions[-1] == 1.0
     assert said[0] == "6 runs to do, 0 were done before"
     assert sum(text.startswith("fitting") for text in said) == 1, "one fit for all of its runs"
     experts = experts_of(suite, zoo)
@@ -94,12 +95,14 @@ def test_every_run_is_a_file_with_its_curve_and_the_experts_return(
         assert record["expert_return"] == pytest.approx(played(own).mean(), abs=1e-3)
         if record["start"] == "nearest":
             np.testing.assert_allclose(record["returns"][0], played(nearest.select([i])), atol=2e-3)
-        scratch = record["start"] == "scratch"
+        scratch = record["start"].startswith("scratch")
         config = comparison.config.plain() if scratch else comparison.config
+        standardised = record["start"] == "scratch-standardised"
+        config = replace(config, standardise=True) if standardised else config
         assert record["config"] == json.loads(json.dumps(asdict(config)))
     assert summary == json.loads((tmp_path / SUMMARY).read_text())
     assert summary["complete"] and summary["seeds"] == [0]
-    assert set(summary["starts"]) == {"scratch", "nearest", METHOD}
+    assert set(summary["starts"]) == {"scratch", "scratch-standardised", "nearest", METHOD}
     assert summary["contexts"] == sorted(comparison.held_out)
 
     before = comparable(tmp_path)
@@ -213,7 +216,10 @@ def test_a_folder_of_other_settings_or_with_a_damaged_file_is_refused(
         ({"split_seed": -1}, "`split_seed` must be at least 0, got -1"),
         ({"starts": ()}, "`starts` must be distinct, at least one, got []"),
         ({"starts": ("nearest", "nearest")}, "`starts` must be distinct"),
-        ({"starts": ("zero",)}, "`starts` must be scratch, nearest or methods: unknown method"),
+        (
+            {"starts": ("zero",)},
+            "`starts` must be scratch, scratch-standardised, nearest or methods: unknown method",
+        ),
         (
             {"starts": ("pearl",)},
             "`starts` must be methods whose policies are networks, not 'pearl'",
@@ -339,7 +345,10 @@ def test_an_estimate_starts_nothing(
     ("more", "text"),
     [
         (["--method", "film", "--start", "nearest"], "`method` must not come with --start"),
-        (["--start", "nobody"], "`starts` must be scratch, nearest or methods: unknown method"),
+        (
+            ["--start", "nobody"],
+            "`starts` must be scratch, scratch-standardised, nearest or methods: unknown method",
+        ),
         (["--workers", "-1"], "`workers` must be at least 0, got -1"),
         (["--steps", "0"], "`n_steps` must be at least 1, got 0"),
         (["--td-weight", "-1"], "`td_weight` must be at least 0 and finite, got -1.0"),

@@ -75,10 +75,11 @@ def test_the_summary_of_runs_worked_out_by_hand() -> None:
         "reached": 2,
         "median_steps": 20,
         "largest_dip": pytest.approx(6.667),
+        "dipped": 1,
         "seconds": pytest.approx(2.3),
     }
     assert found["scratch"]["median_steps"] is None and found["scratch"]["reached"] == 0
-    assert found["scratch"]["largest_dip"] == 0.0
+    assert found["scratch"]["largest_dip"] == found["scratch"]["dipped"] == 0
 
 
 def test_the_figure_has_a_panel_a_context_and_intervals_over_seeds() -> None:

@@ -80,6 +80,7 @@ def test_fine_tunings_have_a_line_a_start(genhyper: ModuleType, root: Path) -> N
         "reached": 1,
         "median_steps": 12000,
         "largest_dip": 1.0,
+        "dipped": 0,
     }
     never = {**row, "reached": 0, "median_steps": None}
     tuned = {
@@ -93,8 +94,8 @@ def test_fine_tunings_have_a_line_a_start(genhyper: ModuleType, root: Path) -> N
     save({**tuned, "td_weight": 0.0}, root, "genhyper/finetuning/without.json")
     text = genhyper.write(root).read_text()
     label = "| cheetah-vel, 15, 40,000 |"
-    assert f"{label} scratch | 2 | -20.0 | -16.0 | -17.0 | 0 | never | 1.0 (5%) |" in text
-    tail = "| 2 | -20.0 | -16.0 | -17.0 | 1 | 12,000 | 1.0 (5%) |"
+    assert f"{label} scratch | 2 | -20.0 | -16.0 | -17.0 | 0 | never | 1.0 | 0 |" in text
+    tail = "| 2 | -20.0 | -16.0 | -17.0 | 1 | 12,000 | 1.0 | 0 |"
     assert f"{label} hyplatent, TD weight 0.1 {tail}" in text
     assert f"{label} hyplatent, TD weight 0 {tail}" in text
 

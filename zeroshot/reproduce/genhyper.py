@@ -40,8 +40,8 @@ FIGURE_6 = {
 }
 """The tasks that the paper's figure 6 shows: 7 and 23, 41 and 6."""
 
-STARTS = ("scratch", "nearest", "hyperzero", "hyplatent")
-"""Scratch does not depend on the number of training tasks: it is there with the smallest."""
+STARTS = ("scratch", "scratch-standardised", "nearest", "hyperzero", "hyplatent")
+"""The first two do not depend on the number of training tasks: they are there with the smallest."""
 
 
 def _table(suites: tuple[str, ...], seeds: int) -> tuple[PlannedRun, ...]:
@@ -97,7 +97,7 @@ def _fine_tunings(
         one
         for suite in tasks
         for one in (
-            *(planned(suite, n, STARTS if n == sizes[0] else STARTS[1:]) for n in sizes),
+            *(planned(suite, n, STARTS if n == sizes[0] else STARTS[2:]) for n in sizes),
             planned(suite, sizes[0], ("hyplatent",), td_weight=0.0),
         )
     )

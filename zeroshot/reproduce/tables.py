@@ -19,7 +19,7 @@ REFERENCES = ("expert", "nearest", "best-single", "best-of-direction")
 
 TUNING_HEADER = (
     "suite", "start", "runs", "return at first", "at last", "expert",
-    "runs that reach 95 %", "median steps to it", "mean dip",
+    "runs that reach 95 %", "median steps to it", "mean dip", "runs that dip by 10 %",
 )  # fmt: skip
 
 Records = Mapping[str, Mapping[str, Any]]
@@ -166,7 +166,8 @@ def tuning_words(row: Mapping[str, Any]) -> tuple[str, ...]:
         f"{row['expert_return']:.1f}",
         f"{row['reached']}",
         "never" if row["median_steps"] is None else f"{row['median_steps']:,}",
-        f"{row['largest_dip']:.1f} ({row['largest_dip'] / abs(row['start_return']):.0%})",
+        f"{row['largest_dip']:.1f}",
+        f"{row['dipped']}",
     )
 
 
