@@ -78,6 +78,7 @@ class RepairSettings:
         adopt: keep the rival's own policy where it is better, never one trained on from it, which
             would be a new rival of all others: rounds of this kind end. The training is then for
             the critic, which has to learn its new context.
+        leaves: contexts that are always held out, whose experts lend nothing to others.
 
     Raises:
         ValueError: for a threshold below 0.
@@ -92,6 +93,7 @@ class RepairSettings:
     seed: int = 0
     n_steps: int | None = None
     adopt: bool = False
+    leaves: tuple[Context, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.threshold >= 0.0:
@@ -116,7 +118,8 @@ class RepairSettings:
 
     def plain(self) -> dict[str, Any]:
         """The settings as JSON has them."""
-        text = json.dumps({**asdict(self), "donors": [str(path) for path in self.donors]})
+        donors, leaves = [str(path) for path in self.donors], [dict(leaf) for leaf in self.leaves]
+        text = json.dumps({**asdict(replace(self, leaves=())), "donors": donors, "leaves": leaves})
         return dict(json.loads(text))
 
 
@@ -156,11 +159,13 @@ class Round:
 
 
 def planned_round(directory: Path, settings: RepairSettings, audited: Audit, number: int) -> Round:
-    """Plans to rebuild all that is beaten, and writes the plan down."""
+    """Plans to rebuild all that is beaten by what may lend, and writes the plan down."""
+    held_out = {expert_name(leaf) for leaf in settings.leaves}
     first = settings.seed + SEEDS_A_ROUND * (number + 1)
     jobs = tuple(
         Job(context=audited.contexts[i], seed=first + int(i), warm_from=audited.rivals[i])
         for i in np.flatnonzero(audited.beaten)
+        if audited.rivals[i].stem not in held_out - {expert_name(audited.contexts[i])}
     )
     plan = {
         "settings": settings.plain(),
@@ -175,6 +180,11 @@ def planned_round(directory: Path, settings: RepairSettings, audited: Audit, num
     folder.mkdir(parents=True)
     write_atomically(folder / PLAN, json.dumps(plan, indent=1).encode())
     return Round(number=number, jobs=jobs)
+
+
+def discard_round(directory: Path) -> None:
+    """Forgets the round that was planned."""
+    shutil.rmtree(directory / CANDIDATES, ignore_errors=True)
 
 
 def interrupted_round(directory: Path, env_id: str, settings: RepairSettings) -> Round | None:
@@ -234,7 +244,7 @@ def rebuild(
         said.append(Repaired(**{**plain, "context": context, "donor": Path(plain["donor"])}))
         if plain["kept"] != "old":
             save_expert(load_expert(manifest_path(candidates / CHOSEN, context)), directory)
-    shutil.rmtree(candidates, ignore_errors=True)
+    discard_round(directory)
     return said
 
 

@@ -11,9 +11,17 @@ from experts.assessment import assess
 from experts.audit import THRESHOLD, Audit
 from experts.engines import Engine
 from experts.jobs import BuildProgress
-from experts.rebuild import Repaired, RepairSettings, interrupted_round, planned_round, rebuild
+from experts.rebuild import (
+    Repaired,
+    RepairSettings,
+    discard_round,
+    interrupted_round,
+    planned_round,
+    rebuild,
+)
 from experts.recipes import Recipe
 from experts.store import expert_name, load_experts
+from param_envs import Context
 
 Outcome = Literal["clean", "stuck", "exhausted"]
 
@@ -24,7 +32,8 @@ class Repair:
 
     Attributes:
         rounds: what each round did.
-        outcome: `clean`: nothing is beaten any more; `stuck`: the last round improved nothing;
+        outcome: `clean`: nothing is beaten any more; `stuck`: the last round improved nothing,
+            or nothing that is beaten has a rival that may lend;
             `exhausted`: something is beaten and no rounds are left.
         audit: of the zoo as it is now.
     """
@@ -40,6 +49,7 @@ def repair(
     recipe: Recipe,
     donors: Sequence[Path] = (),
     threshold: float = THRESHOLD,
+    leaves: Sequence[Context] = (),
     workers: int | None = None,
     engine: Engine | None = None,
     seed: int = 0,
@@ -56,6 +66,7 @@ def repair(
         recipe: for the retraining; its `warm_steps` count.
         donors: further zoos of the family, of another reward for instance, that may lend an expert.
         threshold: relative to the expert's own return.
+        leaves: contexts that are always held out, whose experts lend nothing to others.
         workers: experts in training at once; None for the engine's own number.
         engine: where they are trained, processes of this machine by default.
         seed: of the comparison and of the training.
@@ -67,7 +78,13 @@ def repair(
         FileNotFoundError: if a zoo has no experts.
         BuildError: if an expert failed to train.
     """
-    settings = RepairSettings(recipe=recipe, donors=tuple(donors), threshold=threshold, seed=seed)
+    settings = RepairSettings(
+        recipe=recipe,
+        donors=tuple(donors),
+        threshold=threshold,
+        seed=seed,
+        leaves=tuple(leaves),
+    )
     env_id = load_experts(directory).family.env_id
     planned = interrupted_round(directory, env_id, settings)
     if planned is None:
@@ -139,6 +156,9 @@ def repair_rounds(
             if len(done) == rounds:
                 return _closed(directory, done, "exhausted", audited)
             planned = planned_round(directory, settings, audited, number)
+            if not planned.jobs:
+                discard_round(directory)
+                return _closed(directory, done, "stuck", audited)
         assert planned is not None
         said = rebuild(
             directory, settings, planned, workers=workers, engine=engine, on_progress=on_progress

@@ -128,6 +128,7 @@ class AuditExperts:
             seed=self.seed,
             n_steps=suite.n_steps,
             adopt=self.adopt,
+            leaves=suite.held_out,
         )
         console = Console()
         start = time.monotonic()

@@ -39,9 +39,8 @@ def default_anchors(suite: Suite) -> list[Context]:
     for context in suite.contexts:
         groups.setdefault(tuple(context[name] > 0 for name in signed), []).append(context)
     anchors = []
-    held_out = {suite.contexts[i] for i in suite.test_ids}
     for every in groups.values():
-        group = [context for context in every if context not in held_out]
+        group = [context for context in every if context not in suite.held_out]
         encoded = suite.family.encode(group, suite.features)
         distances = np.linalg.norm(encoded - encoded.mean(axis=0), axis=1).round(9)
         anchors.append(group[int(distances.argmin())])
@@ -93,7 +92,6 @@ def build_experts(
     given = grid_contexts(suite, anchors)
     contexts = grid_contexts(suite, only) or suite.contexts
     roots = (given or default_anchors(suite)) if chain else ()
-    leaves = [suite.contexts[i] for i in suite.test_ids]
     console = Console()
     if estimate:
         jobs = plan(
@@ -103,7 +101,7 @@ def build_experts(
             anchors=roots,
             anchor_zoo=anchor_zoo,
             along=along,
-            leaves=leaves,
+            leaves=suite.held_out,
             seed=seed,
         )
         return print_build_estimate(
@@ -126,7 +124,7 @@ def build_experts(
             anchors=roots,
             anchor_zoo=anchor_zoo,
             along=along,
-            leaves=leaves,
+            leaves=suite.held_out,
             workers=workers,
             engine=engine,
             checkpoints=checkpoints,
@@ -178,7 +176,11 @@ def repair_experts(
     console = Console()
     if estimate:
         settings = RepairSettings(
-            recipe=chosen, donors=tuple(donors), threshold=threshold, seed=seed
+            recipe=chosen,
+            donors=tuple(donors),
+            threshold=threshold,
+            seed=seed,
+            leaves=suite.held_out,
         )
         return print_build_estimate(
             suite,
@@ -196,6 +198,7 @@ def repair_experts(
             recipe=chosen,
             donors=donors,
             threshold=threshold,
+            leaves=suite.held_out,
             workers=workers,
             engine=engine,
             seed=seed,

@@ -96,6 +96,11 @@ class Suite:
         )
 
     @property
+    def held_out(self) -> tuple[Context, ...]:
+        """The contexts that the split `tasks` holds out, none if there is no such split."""
+        return tuple(self.contexts[i] for i in self.test_ids)
+
+    @property
     def features(self) -> tuple[str, ...]:
         """Names of the features that vary, in the family's order."""
         varied = {name for name, values in self.grid.items() if len(values) > 1}

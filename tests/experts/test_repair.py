@@ -216,6 +216,20 @@ def ranked_at(path: Path, stand_in: Expert) -> Expert:
     return replace(found, policy=stand_in.policy, record={**found.record, "sha256": sha256})
 
 
+def test_what_is_always_held_out_lends_nothing(
+    ranked: list[Expert], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoo = tmp_path / "zoo"
+    save_expert(ranked[0], zoo)
+    held_out = ranked[0].family.context(speed=1.1)
+    save_expert(replace(ranked[2], record={**ranked[2].record, "context": dict(held_out)}), zoo)
+    calls = trains(ranked[2], monkeypatch)
+    done = repair_rounds(zoo, replace(SETTINGS, leaves=(held_out,)))
+    assert done.outcome == "stuck" and done.audit.beaten[0] and not calls and not done.rounds
+    assert not (zoo / CANDIDATES).exists()
+    assert repair_rounds(zoo, SETTINGS, rounds=1).rounds and calls
+
+
 def test_rounds_are_not_endless(
     ranked: list[Expert], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
