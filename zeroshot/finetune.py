@@ -96,6 +96,11 @@ class Comparison:
         for name in ("n_steps", "seeds", "every", "n_episodes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}")
+        if self.n_steps <= self.config.collect_steps:
+            raise ValueError(
+                f"`n_steps` must be more than the {self.config.collect_steps} that are collected "
+                f"before the first update, got {self.n_steps}"
+            )
         if self.split_seed < 0:
             raise ValueError(f"`split_seed` must be at least 0, got {self.split_seed}")
         if not self.starts or len(set(self.starts)) != len(self.starts):

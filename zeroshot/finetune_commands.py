@@ -47,6 +47,7 @@ class FineTune(EngineOptions):
         td_weight: Weight of the TD term, instead of the preset's; 0 for none.
         ramp_updates: Updates over which the policy's learning rate is raised, instead of the
             preset's; 0 for none.
+        collect_steps: Environment steps before the first update, instead of the preset's.
         critic_updates: Updates of the critics alone before the first of the policy, instead of the
             preset's.
         split: Which contexts are held out, as in `zeroshot run`.
@@ -68,6 +69,7 @@ class FineTune(EngineOptions):
     preset: Literal["default", "paper"] = "default"
     td_weight: float | None = None
     ramp_updates: int | None = None
+    collect_steps: int | None = None
     critic_updates: int | None = None
     split: str = "random"
     split_seed: int = 0
@@ -150,6 +152,7 @@ class FineTune(EngineOptions):
             self.preset,
             td_weight=self.td_weight,
             ramp_updates=self.ramp_updates,
+            collect_steps=self.collect_steps,
             critic_updates=self.critic_updates,
         )
 

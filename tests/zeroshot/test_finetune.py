@@ -76,7 +76,7 @@ def test_every_run_is_a_file_with_its_curve_and_the_experts_return(
     files = sorted(path.name for path in (tmp_path / RUNS).iterdir())
     assert files == sorted(file_name(piece) for piece in comparison.pieces)
     assert len(files) == 4 * 2 and fractions == sorted(fractions) and fractions[-1] == 1.0
-    assert said[0] == "6 runs to do, 0 were done before"
+    assert said[0] == "8 runs to do, 0 were done before"
     assert sum(text.startswith("fitting") for text in said) == 1, "one fit for all of its runs"
     experts = experts_of(suite, zoo)
     nearest = start_policies("nearest", suite, experts, comparison.ids, seed=0, directory=tmp_path)
@@ -305,9 +305,21 @@ def tiny(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def words(tiny: str, zoo: Path, tmp_path: Path) -> list[str]:
-    """`zeroshot finetune` of a few steps, all of them before the first update."""
+    """`zeroshot finetune` of a few steps, two of them with updates."""
     words = ["finetune", tiny, "--zoo", str(zoo), "--out", str(tmp_path / "out"), "--workers", "1"]
-    return [*words, "--steps", "8", "--every", "4", "--episodes", "2", "--seeds", "1"]
+    return [
+        *words,
+        "--steps",
+        "8",
+        "--every",
+        "4",
+        "--episodes",
+        "2",
+        "--seeds",
+        "1",
+        "--collect-steps",
+        "6",
+    ]
 
 
 def test_the_command_writes_runs_a_table_and_a_figure_and_goes_on(
@@ -319,7 +331,7 @@ def test_the_command_writes_runs_a_table_and_a_figure_and_goes_on(
     assert "6 runs to do" in said and "return at first" in said and METHOD in said
     assert (tmp_path / "out" / RETURN_VERSUS_STEPS).stat().st_size > 10_000
     config = json.loads((tmp_path / "out" / SETTINGS).read_text())["config"]
-    expected = replace(FineTuneConfig.paper(), td_weight=0.25)
+    expected = replace(FineTuneConfig.paper(), td_weight=0.25, collect_steps=6)
     assert config == json.loads(json.dumps(asdict(expected)))
     assert main(words) == 0
     assert "0 runs to do, 6 were done before" in capsys.readouterr().out
@@ -351,6 +363,7 @@ def test_an_estimate_starts_nothing(
         ),
         (["--workers", "-1"], "`workers` must be at least 0, got -1"),
         (["--steps", "0"], "`n_steps` must be at least 1, got 0"),
+        (["--steps", "6"], "`n_steps` must be more than the 6 that are collected before"),
         (["--td-weight", "-1"], "`td_weight` must be at least 0 and finite, got -1.0"),
         (["--contexts", "speed=7"], "'speed=7' is not a context of tiny"),
         (["--preset", "best"], "best"),
