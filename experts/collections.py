@@ -101,6 +101,38 @@ class Collection:
                 raise ValueError(f"the collection has no policies of {_key(task)}")
         return self.select([index[_key(task)] for task in tasks])
 
+    def with_experts(self, experts: Experts) -> Collection:
+        """Each task's expert among its policies, where they are networks of one kind.
+
+        A training's last policies are not always the one that was kept of it.
+
+        Args:
+            experts: one a task, in order.
+
+        Raises:
+            ValueError: if they are of other tasks.
+        """
+        if [dict(task) for task in self.tasks] != [dict(context) for context in experts.contexts]:
+            raise ValueError("`experts` must be of the collection's tasks, in their order")
+        if schema_of(experts.policies) != self.schema:
+            return self
+        found = collection_of_experts(experts)
+        known = [
+            (own == row.astype(own.dtype)).all(axis=1).any()
+            for own, row in zip(self.vectors, found.vectors, strict=True)
+        ]
+        return replace(
+            self,
+            vectors=tuple(
+                own if there else np.concatenate([own, row.astype(own.dtype)])
+                for own, row, there in zip(self.vectors, found.vectors, known, strict=True)
+            ),
+            steps=tuple(
+                own if there else np.concatenate([own, steps])
+                for own, steps, there in zip(self.steps, found.steps, known, strict=True)
+            ),
+        )
+
     def policies(self, task: int) -> MLPPolicies:
         """The policies of the task at a position.
 
@@ -244,12 +276,13 @@ def load_collection(directory: Path) -> Collection:
 def find_collection(experts: Path) -> Path | None:
     """The folder of the collection that stands beside a folder's experts, None if there is none.
 
-    A shipped one goes before the checkpoints of the experts' training.
+    A shipped one goes before the checkpoints of the experts' training; one without its manifest is
+    what a kill left of it.
     """
-    for path in (experts / name for name in FOLDERS):
-        if path.is_dir():
-            return path
-    return None
+    shipped, checkpoints = (experts / name for name in FOLDERS)
+    if (shipped / MANIFEST).exists():
+        return shipped
+    return checkpoints if checkpoints.is_dir() else None
 
 
 def collection_in(path: Path, contexts: Sequence[Mapping[str, float]]) -> Collection:

@@ -51,6 +51,8 @@ def rollouts_of(
 ) -> Rollouts:
     """What methods learn from: rollouts of experts, and the many policies of their contexts.
 
+    The experts are among these policies.
+
     Args:
         suite: of the experts.
         experts: of some of its contexts.
@@ -64,7 +66,9 @@ def rollouts_of(
     played = collect(
         experts, features=suite.features, seed=seed, n_steps=suite.n_steps, n_threads=n_threads
     )
-    many = None if collection is None else collection_in(collection, experts.contexts)
+    if collection is None:
+        return played
+    many = collection_in(collection, experts.contexts).with_experts(experts)
     return replace(played, collection=many)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from experts import (
 from experts.batched_build import CHECKPOINTS
 from experts.collections import (
     FOLDERS,
+    MANIFEST,
     collection_in,
     collection_of_experts,
     find_collection,
@@ -30,7 +32,7 @@ from experts.collections_build import PLANS, CollectionPlan, build_collection
 from experts.offpolicy.checkpoints import load_checkpoints
 from experts.recipes import Recipe
 from experts.synthetic import smooth_experts
-from experts.weight_space import Schema
+from experts.weight_space import Schema, vectors_of
 from param_envs import family_of
 
 FAMILY = family_of("ParamCheetahVel-v0")
@@ -107,6 +109,29 @@ def test_a_collection_is_found_beside_the_experts(
     assert before == fingerprint(shipped) != fingerprint(path)
     save_collection(collection.select([0]), shipped)
     assert fingerprint(shipped) != before
+    shutil.copytree(path, tmp_path / "checkpoints")
+    (shipped / MANIFEST).unlink()  # as a kill leaves it
+    assert find_collection(tmp_path) == tmp_path / "checkpoints"
+
+
+def test_experts_are_among_the_policies(trained: tuple[Path, Collection]) -> None:
+    directory, collection = trained
+    experts = load_experts(directory)
+    earlier = replace(
+        collection,
+        vectors=tuple(own[:2] for own in collection.vectors),
+        steps=tuple(steps[:2] for steps in collection.steps),
+    )
+    joined = earlier.with_experts(experts)
+    assert joined.n_policies == (3, 3)
+    np.testing.assert_array_equal(
+        np.stack([own[-1] for own in joined.vectors]), vectors_of(experts.policies)
+    )
+    assert joined.with_experts(experts).n_policies == (3, 3), "once"
+    other = replace(earlier, schema=replace(earlier.schema, activation="tanh"))
+    assert other.with_experts(experts) is other
+    with pytest.raises(ValueError, match="`experts` must be of the collection's tasks"):
+        earlier.select([1]).with_experts(experts)
 
 
 def test_all_tasks_begin_with_the_same_weights(trained: tuple[Path, Collection]) -> None:
