@@ -16,6 +16,7 @@ from zeroshot.finetune import Comparison
 from zeroshot.reproduce import PLANS
 from zeroshot.reproduce.execution import outcomes, perform
 from zeroshot.reproduce.plan import Part, Plan, PlannedFilm, PlannedFineTuning, Preset
+from zeroshot.reproduce.records import write_tuning
 from zeroshot.suites import SUITES, Suite
 
 TUNING = {"part": "tuned", "starts": ("scratch", "nearest"), "n_steps": 16, "seeds": 1, "every": 6}
@@ -68,6 +69,10 @@ def test_fine_tunings_are_estimated_done_once_and_shown(
     written = path.stat().st_mtime_ns
     assert main(words) == 0
     assert path.stat().st_mtime_ns == written
+    write_tuning(replace(preset.fine_tunings[0], starts=("nearest",)), tmp_path)  # as of fewer
+    assert set(json.loads(path.read_text())["starts"]) == {"nearest"}
+    assert main(words) == 0
+    assert set(json.loads(path.read_text())["starts"]) == {"scratch", "nearest"}
     assert main([*words, "--estimate"]) == 0
     assert "runs: nothing to do" in capsys.readouterr().out
 

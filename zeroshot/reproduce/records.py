@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from experts.store import write_atomically
 from zeroshot.comparisons import interval_of
 from zeroshot.reproduce.execution import Outcome, folder_of, target_of
 from zeroshot.reproduce.plan import PlannedFineTuning, PlannedRun
-from zeroshot.reproduce.tuning import tuning_record
+from zeroshot.reproduce.tuning import comparison_of, tuning_record
 from zeroshot.results import ROWS, SETTINGS, SUMMARY, read_rows
 from zeroshot.summary import cells
 
@@ -210,11 +211,15 @@ def _by_seed(by_cell: Mapping[Any, tuple[float, float]]) -> list[float]:
 
 
 def _kept(work: PlannedRun | PlannedFineTuning, out: Path) -> dict[str, Any] | None:
-    """What the small file says, None if it is absent or the summary is newer."""
+    """What the small file says, None if it is absent, of less, or the summary is newer."""
     path, summary = record_path(work, out), folder_of(work, out) / SUMMARY
     if not path.exists() or path.stat().st_mtime < summary.stat().st_mtime:
         return None
     content: dict[str, Any] = json.loads(path.read_text())
+    if isinstance(work, PlannedFineTuning):  # it may be of fewer starts, seeds or contexts
+        runs = {start: row["runs"] for start, row in content["starts"].items()}
+        if runs != Counter(piece.start for piece in comparison_of(work).pieces):
+            return None
     return content
 
 
