@@ -148,6 +148,22 @@ def tunings_table(folder: Path) -> str:
     return "\n".join(lines)
 
 
+def samples_table(folder: Path) -> str:
+    """What `zeroshot samples` wrote, a line a file.
+
+    Args:
+        folder: of its files.
+    """
+    lines = ["| suite, split | answer | return |", "|---|---|--:|"]
+    for path in sorted(folder.glob("*.json")):
+        record = json.loads(path.read_text())
+        said = f"{record['suite']}, {record['split_rule']}, {record['method']}"
+        lines += [f"| {said} | {name} | {r:.1f} |" for name, r in record["returns"].items()]
+    if len(lines) == 2:
+        lines.append(f"| {NOT_MEASURED} | | |")
+    return "\n".join(lines)
+
+
 def made_line(records: Sequence[Record]) -> str:
     """Who made the numbers."""
     found = [record for record in records if record["suite"] in (*UNIFORM, *OLDER)]
@@ -178,6 +194,9 @@ def write(root: Path = ROOT) -> Path:
         "over its size, and that is small, so ratios there differ by much.",
         choices_table(records),
         verdict(records),
+        "Many policies of each held-out task (`zeroshot samples`): the oracle's are chosen by the "
+        "returns that are reported, which no method could do.",
+        samples_table(root / COPIES / "samples"),
         "Fine-tuning in a held-out task: mean returns over runs of the policy before "
         "the first step and after the last, how many runs come to 95 % of the expert's return, the "
         "median of the steps that it takes, how far the runs fall below their start at most, and "

@@ -23,6 +23,7 @@ from zeroshot.progress import say
 from zeroshot.report_commands import Report
 from zeroshot.reproduce_commands import Reproduce
 from zeroshot.results import SUMMARY
+from zeroshot.sample_commands import SamplesCommand
 from zeroshot.suites import SUITES, Suite, suite_of
 
 
@@ -255,7 +256,8 @@ Command = Annotated[
     | Annotated[Film, subcommand("film")]
     | Annotated[ExpertCommands, subcommand("experts")]
     | Annotated[DataCommands, subcommand("data")]
-    | FineTuneCommand,
+    | FineTuneCommand
+    | SamplesCommand,
     arg(name=""),
 ]
 

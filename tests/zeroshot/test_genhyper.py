@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,12 +15,14 @@ import pytest
 
 from experts import MLPPolicies, Rollouts, load_experts, play, save_collection
 from experts.collections import collection_of_experts
+from hyper.hyplatent_config import HypLatentConfig
 from zeroshot.bench import Bench
+from zeroshot.cli import main
 from zeroshot.frozen import split_of
 from zeroshot.genhyper import Spread, spread
 from zeroshot.run import run
 from zeroshot.splits import rule_of
-from zeroshot.suites import Suite
+from zeroshot.suites import SUITES, Suite
 
 SPREAD = Spread(
     contexts=({"speed": 1.0}, {"speed": 2.0}),
@@ -160,3 +163,33 @@ def test_a_suite_with_fixed_tasks_runs_on_some_of_them(
         train_rows=True,
     )
     assert bench.rows_per_unit == (2 + 3) * fixed.n_episodes
+
+
+def test_the_command_writes_what_answers_return(
+    suite: Suite,
+    zoo: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(SUITES, "tiny", suite)
+    out = tmp_path / "samples" / "tiny.json"
+    words = ["samples", "tiny", "--zoo", str(zoo), "--out", str(out), "--episodes", "2"]
+    config = replace(HypLatentConfig(), updates=3, autoencoder_updates=3)
+    monkeypatch.setattr("hyper.hyplatent_config.HypLatentConfig", lambda: config)
+    assert main([*words, "--samples", "3"]) == 0
+    said = capsys.readouterr().out
+    assert "oracle: best 1 of 3" in said and "mean policy" in said and str(out.name) in said
+    found = json.loads(out.read_text())
+    n_test = len(split_of(suite, rule_of("random", suite), seed=0).test)
+    assert np.shape(found["samples"]) == (n_test, 3) and len(found["mean_policy"]) == n_test
+    best = np.max(found["samples"], axis=1).mean()
+    assert found["returns"]["oracle: best 1 of 3"] == pytest.approx(best, abs=1e-3)
+    assert found["returns"]["expert"] == pytest.approx(np.mean(found["expert"]), abs=1e-3)
+    for more, text in (
+        (["--samples", "0"], "`samples` must be at least 1, got 0"),
+        (["--method", "interpolation"], "`method` must generate many policies, 'interpolation'"),
+        (["--split", "half"], "half"),
+    ):
+        assert main([*words, *more]) == 2
+        assert text in capsys.readouterr().err

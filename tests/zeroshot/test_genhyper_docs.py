@@ -31,7 +31,9 @@ def test_without_results_nothing_is_measured(genhyper: ModuleType, root: Path) -
     text = genhyper.write(root).read_text()
     assert text.startswith("above\n") and text.endswith("below\n") and "former" not in text
     assert line(text, "| 45 |")[:3] == ["45", "505.64", "-"]
-    assert text.count("| not measured |") == 2 * len(genhyper.CHOICES) + 1  # and fine-tuning
+    assert (
+        text.count("| not measured |") == 2 * len(genhyper.CHOICES) + 2
+    )  # and fine-tuning, samples
     assert "Runs: not measured." in text
     assert "Whether the adversarial loss adds something: not measured." in text
 
@@ -69,6 +71,16 @@ def test_the_page_says_whether_the_adversary_adds_anything(
     save(record("walker-speed", {"hyplatent": 0.9}, vs=pair), root, "other.json")
     said = f"better in {int(low > 0)} of 1 runs, surely worse in 0. What is left out there {adds}."
     assert said in genhyper.write(root).read_text()
+
+
+def test_samples_have_a_line_an_answer(genhyper: ModuleType, root: Path) -> None:
+    sampled = {"suite": "ant-dir", "split_rule": "tasks:15", "method": "hyplatent"}
+    found = {**sampled, "returns": {"mean policy": 600.04, "oracle: best 1 of 9": 640.0}}
+    save(found, root, "genhyper/samples/ant-dir.json")
+    text = genhyper.write(root).read_text()
+    label = "| ant-dir, tasks:15, hyplatent |"
+    assert f"{label} mean policy | 600.0 |" in text
+    assert f"{label} oracle: best 1 of 9 | 640.0 |" in text
 
 
 def test_fine_tunings_have_a_line_a_start(genhyper: ModuleType, root: Path) -> None:
