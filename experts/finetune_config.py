@@ -127,8 +127,9 @@ class FineTuneConfig:
     def paper(cls) -> Self:
         """As the paper has it: equation 6 everywhere, no warm-up, CleanRL's SAC around it.
 
-        Numbers that it does not give are the defaults'. SB3 updates the policy with every update
-        of the critics, CleanRL twice after every second one.
+        What it does not mention is left out; of the numbers that it does not give, the ramp's
+        length is a choice, and the others are the defaults'. SB3 updates the policy with every
+        update of the critics, CleanRL twice after every second one.
         """
         return cls(
             standardise=False,
