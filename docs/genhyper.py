@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from zeroshot.finetune_starts import UNTRAINED
 from zeroshot.published import GENHYPER_TABLE_1
 from zeroshot.reproduce.genhyper import METHODS, OLDER, SIZES, UNIFORM
 from zeroshot.reproduce.pages import fill, publish
@@ -88,14 +89,9 @@ def table(suite: str, records: Sequence[Record]) -> str:
 
 def verdict(records: Sequence[Record]) -> str:
     """Whether the adversarial loss adds something, in words."""
-    first, control = CHOICES[0], CHOICES[1]
     said = []
-    for choice in (first, control):
-        pairs = [
-            run["vs"][OURS][choice.other]
-            for run in records
-            if run["suite"] in UNIFORM and choice.other in run["vs"].get(OURS, {})
-        ]
+    for choice in CHOICES[:2]:
+        pairs = [pair for suite in UNIFORM for pair in _pairs(choice, suite, records)]
         if pairs:
             better, worse = sum(low > 0 for _, low, _ in pairs), sum(high < 0 for *_, high in pairs)
             adds = "adds something" if better > worse else "adds nothing that these runs show"
@@ -114,9 +110,7 @@ def choices_table(records: Sequence[Record]) -> str:
     ]
     for choice in CHOICES:
         for suite in UNIFORM:
-            having = [r for r in records if choice.other in r["vs"].get(OURS, {})]
-            found = [_best(suite, size, having) for size in SIZES[suite]]
-            pairs = [run["vs"][OURS][choice.other] for run in found if run is not None]
+            pairs = _pairs(choice, suite, records)
             cells = [NOT_MEASURED, "", "", ""]
             if pairs:
                 differences, lows, highs = np.array(pairs, dtype=float).T
@@ -141,7 +135,7 @@ def tunings_table(folder: Path) -> str:
         n_tasks = record["split_rule"].removeprefix("tasks:")
         said = f"{record['suite']}, {n_tasks}, {record['steps'][-1]:,}"
         for name, row in record["starts"].items():
-            label = name if name == "scratch" else f"{name}, TD weight {record['td_weight']:g}"
+            label = name if name in UNTRAINED else f"{name}, TD weight {record['td_weight']:g}"
             lines.append(f"| {said} | {label} | {' | '.join(tuning_words(row))} |")
     if len(lines) == 2:
         lines.append(f"| {NOT_MEASURED} |{' |' * (len(TUNING_HEADER) - 1)}")
@@ -205,6 +199,13 @@ def write(root: Path = ROOT) -> Path:
         made_line(records),
     ]
     return fill(root / PAGE, BEGIN, END, "\n\n".join(parts))
+
+
+def _pairs(choice: Choice, suite: str, records: Sequence[Record]) -> list[list[float]]:
+    """HypLatent against what does without a choice, a pair a number of training tasks."""
+    having = [record for record in records if choice.other in record["vs"].get(OURS, {})]
+    found = [_best(suite, size, having) for size in SIZES[suite]]
+    return [run["vs"][OURS][choice.other] for run in found if run is not None]
 
 
 def _best(suite: str, size: int, records: Sequence[Record]) -> Record | None:

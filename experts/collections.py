@@ -117,21 +117,13 @@ class Collection:
         if schema_of(experts.policies) != self.schema:
             return self
         found = collection_of_experts(experts)
-        known = [
-            (own == row.astype(own.dtype)).all(axis=1).any()
-            for own, row in zip(self.vectors, found.vectors, strict=True)
-        ]
-        return replace(
-            self,
-            vectors=tuple(
-                own if there else np.concatenate([own, row.astype(own.dtype)])
-                for own, row, there in zip(self.vectors, found.vectors, known, strict=True)
-            ),
-            steps=tuple(
-                own if there else np.concatenate([own, steps])
-                for own, steps, there in zip(self.steps, found.steps, known, strict=True)
-            ),
-        )
+        vectors, steps = list(self.vectors), list(self.steps)
+        for i, expert in enumerate(found.vectors):
+            row = expert.astype(vectors[i].dtype)
+            if not (vectors[i] == row).all(axis=1).any():
+                vectors[i] = np.concatenate([vectors[i], row])
+                steps[i] = np.concatenate([steps[i], found.steps[i]])
+        return replace(self, vectors=tuple(vectors), steps=tuple(steps))
 
     def policies(self, task: int) -> MLPPolicies:
         """The policies of the task at a position.

@@ -138,13 +138,18 @@ class FineTunedSAC(SAC):
         assert self.log_ent_coef is not None
         rewards = self.replay_buffer.rewards[: self.replay_buffer.size()]
         weight = self.config.entropy_share * max(float(rewards.std()), LEAST_DEVIATION)
-        seen = torch.as_tensor(self.replay_buffer.observations[: self.replay_buffer.size(), 0])
+        seen = torch.as_tensor(self._seen())
         with torch.no_grad():
             self.log_ent_coef.fill_(math.log(weight))
             self.target_entropy = -float(self.actor.action_log_prob(seen)[1].mean())
 
+    def _seen(self) -> NDArray[np.float32]:
+        """Observations collected so far, (n, observation_size)."""
+        found: NDArray[np.float32] = self.replay_buffer.observations
+        return found[: self.replay_buffer.size(), 0]
+
     def _standardise(self) -> None:
-        found = self.replay_buffer.observations[: self.replay_buffer.size(), 0].astype(np.float64)
+        found = self._seen().astype(np.float64)
         mean = torch.as_tensor(found.mean(axis=0), dtype=torch.float32)
         scale = torch.as_tensor(found.std(axis=0), dtype=torch.float32).clamp(min=LEAST_SCALE)
         first = _actor_layers(self)[0]

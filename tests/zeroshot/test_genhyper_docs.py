@@ -100,7 +100,7 @@ def test_fine_tunings_have_a_line_a_start(genhyper: ModuleType, root: Path) -> N
         "split_rule": "tasks:15",
         "td_weight": 0.1,
         "steps": [0, 2000, 40000],
-        "starts": {"scratch": never, "hyplatent": row},
+        "starts": {"scratch": never, "scratch-standardised": row, "hyplatent": row},
     }
     save(tuned, root, "genhyper/finetuning/cheetah-vel-tasks-15.json")
     save({**tuned, "td_weight": 0.0}, root, "genhyper/finetuning/without.json")
@@ -109,6 +109,7 @@ def test_fine_tunings_have_a_line_a_start(genhyper: ModuleType, root: Path) -> N
     assert f"{label} scratch | 2 | -20.0 | -16.0 | -17.0 | 0 | never | 1.0 | 0 |" in text
     tail = "| 2 | -20.0 | -16.0 | -17.0 | 1 | 12,000 | 1.0 | 0 |"
     assert f"{label} hyplatent, TD weight 0.1 {tail}" in text
+    assert f"{label} scratch-standardised {tail}" in text, "it has no TD term"
     assert f"{label} hyplatent, TD weight 0 {tail}" in text
 
 
