@@ -137,6 +137,24 @@ class MLPs:
             scale=None,
         )
 
+    def behind(self, matrices: NDArray[np.floating]) -> Self:
+        """The networks that do to x what these do to `matrices @ x`.
+
+        Args:
+            matrices: one a network, (n, m, m), m at most the input's length: what follows in an
+                input goes through as it is. With a single network, for n of it.
+
+        Raises:
+            ValueError: if there are neither n networks nor one.
+        """
+        n, size = matrices.shape[:2]
+        if len(self) not in (1, n):
+            raise ValueError(f"`matrices` must be one a network, {len(self)}, got {n}")
+        plain = self.folded().select(np.zeros(n, np.intp) if len(self) == 1 else range(n))
+        first = plain.weights[0].astype(np.float64)
+        first[:, :size] = matrices.transpose(0, 2, 1) @ first[:, :size]
+        return replace(plain, weights=(first.astype(np.float32), *plain.weights[1:]))
+
     def layers(self, i: int) -> tuple[list[Floats], list[Floats]]:
         """Weights (fan_in, fan_out) and biases (fan_out,) of network i."""
         return [weight[i] for weight in self.weights], [bias[i] for bias in self.biases]

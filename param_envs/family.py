@@ -95,6 +95,27 @@ class Family(ABC):
         """Which environments (n,) have failed; by default none ever does."""
         return np.zeros(len(state.qpos), dtype=np.bool_)
 
+    def frames(self, contexts: Sequence[Mapping[str, float]], home: Mapping[str, float]) -> Array:
+        """Matrices by which what is seen in `contexts` is what would be seen in `home`.
+
+        Where dynamics have a symmetry that reward features only move along, such as the direction
+        to run in, all contexts are one task seen in different frames: a policy for `home` that is
+        shown `frames(contexts, home)[i] @ observation` acts for context i, with equal returns up
+        to the distribution of starts. By default a family has none.
+
+        Args:
+            contexts: n contexts.
+            home: the context in whose frame they are seen.
+
+        Returns:
+            (n, observation_size, observation_size).
+
+        Raises:
+            ValueError: if the family has no such symmetry, or the contexts differ from `home` in
+                more than it moves.
+        """
+        raise ValueError(f"`frames` needs a family whose tasks are one, turned; {self!r} is none")
+
     # ------------------------------------------------------------------ shared by all families
 
     def context(self, **values: float) -> Context:

@@ -1,4 +1,4 @@
-"""What `zeroshot experts build`, `repair` and `show` do."""
+"""What `zeroshot experts build`, `turn`, `repair` and `show` do."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ def build_experts(
     out: Path,
     recipe: str,
     warm_steps: int | None,
+    handed_on: int | None,
     only: Sequence[str],
     workers: int | None,
     engine: Engine | None,
@@ -71,12 +72,14 @@ def build_experts(
         out: folder of the experts.
         recipe: name of the recipe.
         warm_steps: environment steps after a warm start, None for the recipe's own.
+        handed_on: transitions that a link of a chain leaves to the next, None for the recipe's own.
         only: contexts of the suite to build, as feature=value words; none for all.
         workers: experts at once, None for the engine's own number.
         engine: where they are trained, None for this machine.
         estimate: only print what it will take.
         chain: warm-start from neighbours.
-        anchors: contexts trained from scratch in a chained build, as feature=value words.
+        anchors: contexts trained from scratch in a chained build, as feature=value words; `all` for
+            every one.
         anchor_zoo: folder of experts that the anchors are warm-started from in their turn.
         along: features that a chain may change, all if empty.
         checkpoints: which policies along the trainings are kept, and where.
@@ -89,8 +92,10 @@ def build_experts(
     if (anchors or anchor_zoo or along) and not chain:
         raise ValueError("`anchors`, `anchor_zoo` and `along` must come with --chain")
     chosen = _recipe(suite, recipe, warm_steps)
-    given = grid_contexts(suite, anchors)
+    if handed_on is not None:
+        chosen = replace(chosen, handed_on=handed_on)
     contexts = grid_contexts(suite, only) or suite.contexts
+    given = contexts if tuple(anchors) == ("all",) else grid_contexts(suite, anchors)
     roots = (given or default_anchors(suite)) if chain else ()
     console = Console()
     if estimate:
@@ -138,6 +143,54 @@ def build_experts(
 def _recipe(suite: Suite, name: str, warm_steps: int | None) -> Recipe:
     recipe = recipe_for(name, suite.env_id)
     return recipe if warm_steps is None else replace(recipe, warm_steps=warm_steps)
+
+
+def turn_experts(
+    suite: Suite,
+    *,
+    home: str,
+    zoo: Path,
+    out: Path,
+    recipe: str,
+    warm_steps: int | None,
+    seed: int,
+) -> int:
+    """Trains one policy for all of a suite's contexts, turned; returns the exit code.
+
+    Args:
+        suite: whose contexts get an expert each.
+        home: the context in whose frame all are seen, as feature=value words.
+        zoo: folder that has its expert, to start from.
+        out: folder of the experts.
+        recipe: name of a recipe of SAC or TD3.
+        warm_steps: environment steps over all contexts, None for the recipe's own.
+        seed: of everything.
+
+    Raises:
+        ValueError: for an unknown recipe or context, a family that cannot be turned, a start that
+            is absent or always held out.
+    """
+    from experts.turned_build import build_turned  # imports torch
+
+    (known,) = grid_contexts(suite, [home])
+    if known in suite.held_out:
+        raise ValueError(f"`home` must not be a context that is always held out, got {known}")
+    console = Console()
+    with build_progress(console) as report:
+        build_turned(
+            suite.family,
+            suite.contexts,
+            home=known,
+            zoo=zoo,
+            reward=suite.reward,
+            recipe=_recipe(suite, recipe, warm_steps),
+            directory=out,
+            leaves=suite.held_out,
+            seed=seed,
+            on_progress=report,
+        )
+    say(console, f"experts of {suite.name}: {out}")
+    return 0
 
 
 def repair_experts(

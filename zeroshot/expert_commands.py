@@ -1,4 +1,4 @@
-"""`zeroshot experts build`, `repair`, `audit`, `show` and `compare`: their options."""
+"""`zeroshot experts build`, `turn`, `repair`, `audit`, `show` and `compare`: their options."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ class Build(EngineOptions):
         out: Folder of the experts, each written as soon as it is done.
         recipe: Recipe: ppo-fast, sac-fast, sac-laptop, td3-fast, sac-paper or td3-paper.
         warm_steps: Environment steps after a warm start, instead of the recipe's.
+        handed_on: With --chain and a recipe of SAC or TD3: transitions that a training leaves to
+            the next, instead of the recipe's; 0 to hand on the policy and its critics alone.
         only: Contexts of the suite to build, instead of all, as feature=value words with commas
             between features: speed=4 speed=-4.
         workers: Experts in training at once, each on one thread; by default 2, or with Ray as many
@@ -37,7 +39,7 @@ class Build(EngineOptions):
             out. What sac-laptop's trainings leave to each other
             is in FOLDER/legacies, of which nobody needs the rest when the chain is done.
         anchors: With --chain: the anchors instead, as feature=value words, commas between
-            features: speed=4 speed=-4.
+            features: speed=4 speed=-4. Or all, with --anchor-zoo: each starts from its own there.
         anchor_zoo: With --chain: a folder of experts, of another reward for instance, that the
             anchors are warm-started from.
         along: With --chain: features that a chain may change, all by default; for a joint grid
@@ -59,6 +61,7 @@ class Build(EngineOptions):
     out: Path
     recipe: str = "ppo-fast"
     warm_steps: int | None = None
+    handed_on: int | None = None
     only: Annotated[tuple[str, ...], arg(metavar="FEATURE=VALUE ...")] = ()
     workers: int | None = None
     chain: bool = False
@@ -86,6 +89,7 @@ class Build(EngineOptions):
             out=self.out,
             recipe=self.recipe,
             warm_steps=self.warm_steps,
+            handed_on=self.handed_on,
             only=self.only,
             workers=self.workers,
             engine=self.chosen_engine(),
@@ -113,6 +117,7 @@ class Build(EngineOptions):
             "anchor_zoo",
             "along",
             "warm_steps",
+            "handed_on",
             "workers",
             "engine",
             "address",
@@ -145,6 +150,47 @@ class Build(EngineOptions):
         for name in names:
             if getattr(self, name) != defaults[name]:
                 raise ValueError(f"`{name}` {how} --batched{reason}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """Train one policy for contexts that are one task seen in turned frames: an ant's directions.
+
+    It acts in the environments of all contexts that are not always held out, each seen in the frame
+    of one of them; each context's expert is that policy with the turn folded into its first layer.
+    Killed and started again, it goes on.
+
+    Attributes:
+        suite: Name of the suite whose contexts get an expert each.
+        out: Folder of the experts.
+        home: The context in whose frame all are seen, as feature=value words, commas between.
+        zoo: Folder that has its expert, to start from.
+        recipe: Recipe of SAC or TD3.
+        warm_steps: Environment steps over all contexts, instead of the recipe's.
+        seed: Of everything.
+    """
+
+    suite: SuiteName
+    out: Path
+    home: Annotated[str, arg(metavar="FEATURE=VALUE")]
+    zoo: Annotated[Path, arg(metavar="FOLDER")]
+    recipe: str = "sac-laptop"
+    warm_steps: int | None = None
+    seed: int = 0
+
+    def __call__(self) -> int:
+        """Trains, with a progress line."""
+        from zeroshot.expert_builds import turn_experts
+
+        return turn_experts(
+            suite_of(self.suite),
+            home=self.home,
+            zoo=self.zoo,
+            out=self.out,
+            recipe=self.recipe,
+            warm_steps=self.warm_steps,
+            seed=self.seed,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,7 +289,7 @@ class Compare:
 
 @dataclass(frozen=True, kw_only=True)
 class ExpertCommands:
-    """Build, repair, audit, list or compare experts.
+    """Build, turn, repair, audit, list or compare experts.
 
     Attributes:
         command: What to do.
@@ -251,6 +297,7 @@ class ExpertCommands:
 
     command: (
         Annotated[Build, subcommand("build")]
+        | Annotated[Turn, subcommand("turn")]
         | Annotated[Repair, subcommand("repair")]
         | Annotated[AuditExperts, subcommand("audit")]
         | Annotated[Show, subcommand("show")]

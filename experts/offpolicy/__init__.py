@@ -8,6 +8,7 @@ one `ParamVectorEnv`.
 from experts.offpolicy.checkpoints import CheckpointSchedule, PolicyCheckpoints, load_checkpoints
 from experts.offpolicy.state import Saving
 from experts.offpolicy.training import train_many
+from experts.offpolicy.turned import train_turned
 
 __all__ = [
     "CheckpointSchedule",
@@ -15,4 +16,5 @@ __all__ = [
     "Saving",
     "load_checkpoints",
     "train_many",
+    "train_turned",
 ]

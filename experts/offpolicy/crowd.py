@@ -17,6 +17,8 @@ from param_envs.env import TIME_LIMIT
 class Crowd:
     """E parallel environments for each of K agents: slot i * E + j is environment j of agent i.
 
+    A single agent's environments may be of other contexts, which it sees in the frame of its own.
+
     Attributes:
         observations: the present ones, (K, E, observation_size), float32 on the CPU.
         finished: returns (undiscounted) of the episodes that ended so far, a list an agent; the
@@ -32,6 +34,7 @@ class Crowd:
         n_envs: int,
         seed: Sequence[int],
         n_threads: int = 0,
+        turned: Sequence[Mapping[str, float]] | None = None,
     ) -> None:
         """Starts all episodes.
 
@@ -42,13 +45,26 @@ class Crowd:
             n_envs: E.
             seed: numbers that, with agent and environment, seed each slot.
             n_threads: threads to step on, 0 for all cores.
+            turned: E contexts that the one agent acts in, each seen as `Family.frames` has it;
+                None for its own.
+
+        Raises:
+            ValueError: for `turned` with several agents or of another number, or contexts that the
+                family cannot turn.
         """
+        if turned is not None and (len(contexts) != 1 or len(turned) != n_envs):
+            raise ValueError(
+                "`turned` must be the contexts of one agent's environments, got "
+                f"{len(turned)} for {len(contexts)} agents with {n_envs} each"
+            )
+        frames = None if turned is None else family.frames(turned, contexts[0])
+        self._frames = None if frames is None else torch.from_numpy(frames.astype(np.float32))
         self._shape = (len(contexts), n_envs)
         self._outcome_names = family.outcome_names
         self._env = ParamVectorEnv(
             family,
             len(contexts) * n_envs,
-            contexts=[context for context in contexts for _ in range(n_envs)],
+            contexts=turned or [context for context in contexts for _ in range(n_envs)],
             reward=reward,
             autoreset_mode="SameStep",
             n_threads=n_threads,
@@ -59,7 +75,7 @@ class Crowd:
             for j in range(n_envs)
         ]
         observations, _ = self._env.reset(seed=seeds)
-        self.observations = self._tensor(observations)
+        self.observations = self._seen(observations)
         self.finished: list[list[float]] = [[] for _ in contexts]
         self._returns = np.zeros(self._env.num_envs)
 
@@ -79,7 +95,7 @@ class Crowd:
             actions.numpy().reshape(self._env.num_envs, -1)
         )
         self._returns += rewards
-        self.observations = self._tensor(observations)
+        self.observations = self._seen(observations)
         ended = terminated | truncated
         if not ended.any():
             outcomes = self._outcomes(info)
@@ -91,11 +107,16 @@ class Crowd:
             reached[slot] = info["final_obs"][slot]
             self.finished[slot // self._shape[1]].append(float(self._returns[slot]))
         self._returns[ended] = 0.0
-        return self._tensor(rewards), self._tensor(dones), self._tensor(reached), outcomes
+        return self._tensor(rewards), self._tensor(dones), self._seen(reached), outcomes
 
     def close(self) -> None:
         """Closes the environments."""
         self._env.close()
+
+    def _seen(self, observations: NDArray[np.generic]) -> Tensor:
+        """(K, E, observation_size), in the agents' frames."""
+        seen = self._tensor(observations)
+        return seen if self._frames is None else torch.einsum("eij,kej->kei", self._frames, seen)
 
     def _outcomes(self, info: Mapping[str, Any]) -> Tensor:
         return self._tensor(np.stack([info[name] for name in self._outcome_names], axis=-1))

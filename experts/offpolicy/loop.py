@@ -63,6 +63,7 @@ class Loop:
         saving: Saving | None,
         legacy: Legacy | None = None,
         keep_outcomes: bool = False,
+        turned: Sequence[Context] | None = None,
     ) -> None:
         """Starts a training, or takes up the saved one.
 
@@ -80,6 +81,7 @@ class Loop:
             saving: where and how often the state is saved.
             legacy: what a training of K agents of the same bodies left: this one goes on from it.
             keep_outcomes: whether `legacy` can be asked for at the end.
+            turned: contexts of the environments of a single agent, in whose frame they are seen.
         """
         self._recipe = recipe
         self._device = device
@@ -125,6 +127,7 @@ class Loop:
             n_envs=recipe.n_envs,
             seed=(seeds[0], self.steps),
             n_threads=n_threads,
+            turned=turned,
         )
 
     def run(self, on_steps: Callable[[int], None] | None) -> None:

@@ -94,7 +94,7 @@ def train_many(
             f"`legacy` must come with as many `warm_starts`, {legacy.n_agents}, "
             f"got {len(warm_starts or ())}"
         )
-    records = _manifests(family, contexts, reward, recipe, seeds, warm_starts, legacy)
+    records = manifests(family, contexts, reward, recipe, seeds, warm_starts, legacy)
     loop = Loop(
         family,
         contexts,
@@ -121,7 +121,7 @@ def train_many(
     }
     experts, steps = [], set()
     for candidates, record, curve in zip(
-        _candidates(loop, records), records, loop.curves, strict=True
+        candidates_of(loop, records), records, loop.curves, strict=True
     ):
         context = family.context(**record["context"])
         kept = best_step(candidates, family, context, reward)
@@ -140,7 +140,7 @@ def train_many(
     return experts
 
 
-def _manifests(
+def manifests(
     family: Family,
     contexts: Sequence[Context],
     reward: str,
@@ -167,7 +167,7 @@ def _manifests(
     ]
 
 
-def _candidates(loop: Loop, records: Sequence[Mapping[str, Any]]) -> list[dict[int, Expert]]:
+def candidates_of(loop: Loop, records: Sequence[Mapping[str, Any]]) -> list[dict[int, Expert]]:
     """The experts of each agent after its last snapshots and at the end, by step."""
     found: list[dict[int, Expert]] = [{} for _ in records]
     for step, parameters in {**loop.candidates, loop.steps: loop.parameters()}.items():

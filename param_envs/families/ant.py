@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import mujoco
@@ -29,6 +29,11 @@ _HEALTHY_HEIGHTS = (0.2, 1.0)
 """m, torso heights between which the episode goes on."""
 _START_NOISE = 0.1
 """Half-width of the uniform noise of positions, and deviation of the normal one of velocities."""
+
+_ATTITUDE = ((1, 4), (2, 3))
+"""Where the torso's quaternion is in an observation: w and z, x and y."""
+_VELOCITY = (13, 14)
+"""Where its horizontal velocity is; its angular velocity is in the body's own frame."""
 
 
 class Ant(Family):
@@ -109,6 +114,23 @@ class Ant(Family):
         forward = outcome["x_velocity"] * np.cos(direction)
         forward += outcome["y_velocity"] * np.sin(direction)
         return forward - _CONTROL_COST * np.square(action).sum(axis=-1) + _ALIVE_BONUS
+
+    def frames(self, contexts: Sequence[Mapping[str, float]], home: Mapping[str, float]) -> Array:
+        """Turns about the vertical, by home's direction minus the context's: (n, 27, 27).
+
+        The torso's attitude, a quaternion, turns by half that angle, which is not taken modulo 2π:
+        directions near 0 and near 2π see attitudes of opposite sign, which are the same attitude.
+        """
+        for context in contexts:
+            if self.dynamics(context) != self.dynamics(home):
+                raise ValueError(f"`contexts` must have the legs of `home`, {home}, got {context}")
+        angles = home["direction"] - np.array([context["direction"] for context in contexts])
+        frames = np.tile(np.eye(self.observation_size), (len(contexts), 1, 1))
+        for a, b, turned in (*((*pair, angles / 2.0) for pair in _ATTITUDE), (*_VELOCITY, angles)):
+            frames[:, a, a] = frames[:, b, b] = np.cos(turned)
+            frames[:, b, a] = np.sin(turned)
+            frames[:, a, b] = -frames[:, b, a]
+        return frames
 
     def terminated(self, state: State) -> NDArray[np.bool_]:
         """Whether the torso is lower than 0.2 m or higher than 1 m: (n,)."""

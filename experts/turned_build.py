@@ -1,0 +1,104 @@
+"""Building a zoo of one policy, turned: contexts that are one task seen in different frames."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from experts.jobs import BuildProgress, check_kept, manifest_path
+from experts.legacies import Legacies
+from experts.offpolicy import Saving
+from experts.offpolicy.turned import train_turned
+from experts.recipes import Recipe
+from experts.store import expert_name, load_expert, save_expert
+from experts.training import evaluated
+from param_envs import Context, Family
+
+STATE = ".turned.safetensors"
+"""The training's state, within the experts' folder; hidden, and gone when all experts are there."""
+SAVE_MINUTES = 5.0
+
+
+def build_turned(
+    family: Family,
+    contexts: Sequence[Context],
+    *,
+    home: Mapping[str, float],
+    zoo: Path,
+    reward: str,
+    recipe: Recipe,
+    directory: Path,
+    leaves: Sequence[Context] = (),
+    seed: int = 0,
+    on_progress: Callable[[BuildProgress], None] | None = None,
+) -> None:
+    """Trains one policy for all contexts, and writes the experts that `directory` does not have.
+
+    Killed and called again, it goes on from the last saved state.
+
+    Args:
+        family: the family; its `frames` turn the contexts.
+        contexts: one expert each.
+        home: the context in whose frame all are seen.
+        zoo: folder that has the expert of `home` to start from. What that one's training left is
+            taken on, where it is there.
+        reward: meaning of the reward.
+        recipe: of algorithm `sac` or `td3`; see `train_turned`.
+        directory: where experts are written.
+        leaves: contexts that are not trained in: those that are always held out.
+        seed: of everything.
+        on_progress: called now and then.
+
+    Raises:
+        ValueError: if `zoo` has no expert of `home`, experts there are of another family, reward or
+            discount, or as in `train_turned`.
+        FloatingPointError: if the policy's weights are no longer finite.
+        OSError: if the disk is full or the folder cannot be written.
+    """
+    known = family.context(**home)
+    family.frames(contexts, known)  # says what is wrong before anything is read
+    origin = manifest_path(zoo, known)
+    if not origin.exists():
+        raise ValueError(f"`zoo` must have {origin}, it is absent")
+    check_kept(directory, family, contexts, reward=reward, recipe=recipe)
+    began = time.perf_counter()
+
+    def missing() -> list[Context]:
+        return [context for context in contexts if not manifest_path(directory, context).exists()]
+
+    def report(steps: int) -> None:
+        if on_progress is not None:
+            on_progress(
+                BuildProgress(
+                    finished=len(contexts) - len(missing()),
+                    failed=0,
+                    total=len(contexts),
+                    steps_done=steps,
+                    steps_total=recipe.warm_steps,
+                    seconds=time.perf_counter() - began,
+                    running=(expert_name(known),),
+                )
+            )
+
+    state = directory / STATE
+    if missing():
+        experts = train_turned(
+            family,
+            contexts,
+            load_expert(origin),
+            reward=reward,
+            recipe=recipe,
+            leaves=leaves,
+            legacy=Legacies(directory, {known: origin}).of(known),
+            seed=seed,
+            saving=Saving(path=state, minutes=SAVE_MINUTES),
+            on_steps=report,
+        )
+        awaited = [manifest_path(directory, context) for context in missing()]
+        for expert in experts:
+            if manifest_path(directory, expert.context) in awaited:
+                save_expert(evaluated(expert), directory)
+                report(recipe.warm_steps)
+    state.unlink(missing_ok=True)
+    report(recipe.warm_steps)

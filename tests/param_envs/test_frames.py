@@ -1,0 +1,43 @@
+"""Contexts that are one task, turned: what is seen through a frame is what would be seen there."""
+
+import numpy as np
+import pytest
+
+from param_envs import family_of
+from param_envs.simulation import Simulation
+
+ANT = family_of("ParamAnt-v0")
+HOME = ANT.context(direction=1.4, leg=0.9)
+
+
+@pytest.mark.parametrize("direction", [0.0, 1.4, 3.0, 6.2])
+def test_a_direction_through_its_frame_is_home(direction) -> None:
+    context = ANT.context(direction=direction, leg=0.9)
+    (frame,) = ANT.frames([context], HOME)
+    here, there = (Simulation(ANT, [c], reward="direction") for c in (context, HOME))
+    rng = np.random.default_rng(3)
+    qpos, qvel = ANT.initial_state(rng, ANT.model(context))
+    qvel += rng.normal(size=qvel.shape)  # it moves and tumbles
+    turned = frame @ np.concatenate([qpos[2:], qvel])
+    here.place(np.array([0]), qpos[None], qvel[None])
+    there.place(np.array([0]), np.concatenate([[0.0, 0.0], turned[:13]])[None], turned[None, 13:])
+    for _ in range(10):
+        action = rng.uniform(-1.0, 1.0, (1, ANT.action_size))
+        first, second = here.advance(action), there.advance(action)
+        np.testing.assert_allclose(frame @ first.observation[0], second.observation[0], atol=1e-6)
+        np.testing.assert_allclose(first.reward, second.reward, atol=1e-6)
+
+
+def test_a_turn_and_its_way_back_are_nothing() -> None:
+    contexts = [ANT.context(direction=d, leg=0.9) for d in (0.3, 5.0)]
+    there, back = ANT.frames(contexts, HOME), [ANT.frames([HOME], c)[0] for c in contexts]
+    np.testing.assert_allclose(there @ np.stack(back), [np.eye(27)] * 2, atol=1e-12)
+    np.testing.assert_array_equal(ANT.frames([HOME], HOME)[0], np.eye(27))
+
+
+def test_what_cannot_be_turned_is_said() -> None:
+    with pytest.raises(ValueError, match=r"`contexts` must have the legs of `home`.*leg=1\.1"):
+        ANT.frames([ANT.context(leg=1.1)], HOME)
+    cheetah = family_of("ParamCheetah-v0")
+    with pytest.raises(ValueError, match=r"`frames` needs a family whose tasks are one.*Cheetah"):
+        cheetah.frames([cheetah.context()], cheetah.context())
