@@ -89,8 +89,10 @@ def build_experts(
         ValueError: for an unknown recipe, anchors without `chain`, checkpoints with PPO, or a bad
             number.
     """
-    if (anchors or anchor_zoo or along) and not chain:
-        raise ValueError("`anchors`, `anchor_zoo` and `along` must come with --chain")
+    if (anchors or anchor_zoo or along or handed_on is not None) and not chain:
+        raise ValueError("`anchors`, `anchor_zoo`, `along` and `handed_on` must come with --chain")
+    if tuple(anchors) == ("all",) and anchor_zoo is None:
+        raise ValueError("`anchors` all must come with `anchor_zoo`: nothing would be chained")
     chosen = _recipe(suite, recipe, warm_steps)
     if handed_on is not None:
         chosen = replace(chosen, handed_on=handed_on)

@@ -123,7 +123,27 @@ BAD_USAGE = [
     ),
     (
         ["experts", "build", "cheetah-speed", "--anchors", "speed=4", "--out", "{out}"],
-        "`anchors`, `anchor_zoo` and `along` must come with --chain",
+        "`anchors`, `anchor_zoo`, `along` and `handed_on` must come with --chain",
+    ),
+    (
+        ["experts", "build", "cheetah-speed", "--handed-on", "0", "--out", "{out}"],
+        "`anchors`, `anchor_zoo`, `along` and `handed_on` must come with --chain",
+    ),
+    (
+        ["experts", "build", "cheetah-speed", "--chain", "--anchors", "all", "--out", "{out}"],
+        "`anchors` all must come with `anchor_zoo`: nothing would be chained",
+    ),
+    (
+        ["experts", "turn", "ant-dir", "--home", "direction=5", "--zoo", ".", "--out", "{out}"],
+        "'direction=5' is not a context of ant-dir",
+    ),
+    (
+        [*"experts turn ant-dir --home direction=0.769369629 --zoo . --out".split(), "{out}"],
+        "`home` must not be a context that is always held out, got Context(direction=0.769",
+    ),
+    (
+        ["experts", "turn", "cheetah-vel", "--home", "velocity=3", "--zoo", ".", "--out", "{out}"],
+        "`frames` needs a family whose tasks are one, turned; CheetahVel() is none",
     ),
     (
         ["experts", "build", "cheetah-speed", "--batched", "--out", "{out}"],
@@ -183,8 +203,10 @@ def test_help_has_every_option_and_version_is_printed(capsys: pytest.CaptureFixt
         "film": ["--method", "--context", "--out", "--seed", "--steps", "--width", "--height"],
         "experts build": [
             *("--recipe", "--out", "--workers", "--chain", "--anchors", "--anchor-zoo"),
+            "--handed-on",
             *("--batched", "--batch-size", "--device", "--checkpoint-every", "--checkpoint-last"),
         ],
+        "experts turn": ["--home", "--zoo", "--out", "--recipe", "--warm-steps", "--seed"],
         "experts repair": ["--recipe", "--out", "--workers", "--donors", "--threshold", "--seed"],
         "suites": ["--json"],
     }
