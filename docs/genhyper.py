@@ -133,7 +133,8 @@ def tunings_table(folder: Path) -> str:
     for path in sorted((folder / TUNED).glob("*.json")):
         record = json.loads(path.read_text())
         n_tasks = record["split_rule"].removeprefix("tasks:")
-        said = f"{record['suite']}, {n_tasks}, {record['steps'][-1]:,}"
+        preset = "" if record["preset"] == "default" else f", preset {record['preset']}"
+        said = f"{record['suite']}, {n_tasks}, {record['steps'][-1]:,}{preset}"
         for name, row in record["starts"].items():
             label = name if name in UNTRAINED else f"{name}, TD weight {record['td_weight']:g}"
             lines.append(f"| {said} | {label} | {' | '.join(tuning_words(row))} |")

@@ -35,6 +35,8 @@ class Reproduce(EngineOptions):
         seeds: Number of splits of every run, instead of the preset's own.
         workers: Processes, each doing one (method, seed) at a time; 0 for one a core, 8 at most,
             or with Ray as many as it has CPUs for.
+        zoo: Folder that has a folder of experts a suite, by its name, instead of the shipped ones;
+            with their collections or checkpoints, if there are any.
         packed: Folder of packed runs, docs/results/hyperzero/rows for instance: those that the
             folder of everything lacks begin with what is there.
         describe: Print what the preset consists of and where it stands, and start nothing.
@@ -48,6 +50,7 @@ class Reproduce(EngineOptions):
     methods: Annotated[tuple[str, ...], arg(metavar="METHOD ...")] = ()
     seeds: int | None = None
     workers: int = 0
+    zoo: Annotated[Path | None, arg(metavar="FOLDER")] = None
     packed: Path | None = None
     describe: bool = False
 
@@ -62,7 +65,11 @@ class Reproduce(EngineOptions):
 
         plan = plan_of(self.paper)
         preset = plan.preset(self.preset).chosen(
-            suites=self.suites, parts=self.parts, methods=self.methods, seeds=self.seeds
+            suites=self.suites,
+            parts=self.parts,
+            methods=self.methods,
+            seeds=self.seeds,
+            zoos=self.zoo,
         )
         if self.workers < 0:
             raise ValueError(f"`workers` must be at least 0, got {self.workers}")

@@ -98,12 +98,14 @@ def test_fine_tunings_have_a_line_a_start(genhyper: ModuleType, root: Path) -> N
     tuned = {
         "suite": "cheetah-vel",
         "split_rule": "tasks:15",
+        "preset": "default",
         "td_weight": 0.1,
         "steps": [0, 2000, 40000],
         "starts": {"scratch": never, "scratch-standardised": row, "hyplatent": row},
     }
     save(tuned, root, "genhyper/finetuning/cheetah-vel-tasks-15.json")
     save({**tuned, "td_weight": 0.0}, root, "genhyper/finetuning/without.json")
+    save({**tuned, "preset": "paper"}, root, "genhyper/finetuning/paper.json")
     text = genhyper.write(root).read_text()
     label = "| cheetah-vel, 15, 40,000 |"
     assert f"{label} scratch | 2 | -20.0 | -16.0 | -17.0 | 0 | never | 1.0 | 0 |" in text
@@ -111,6 +113,7 @@ def test_fine_tunings_have_a_line_a_start(genhyper: ModuleType, root: Path) -> N
     assert f"{label} hyplatent, TD weight 0.1 {tail}" in text
     assert f"{label} scratch-standardised {tail}" in text, "it has no TD term"
     assert f"{label} hyplatent, TD weight 0 {tail}" in text
+    assert f"40,000, preset paper | hyplatent, TD weight 0.1 {tail}" in text
 
 
 def test_every_column_is_of_the_plan(genhyper: ModuleType) -> None:

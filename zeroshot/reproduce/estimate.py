@@ -108,8 +108,8 @@ def print_plan_estimate(
         say(console, "runs: nothing to do")
         return 0
     workers = workers or (engine.capacity() if engine else default_workers(MOST_WORKERS))
-    suites = [*(work.suite for work in waiting), *(work.suite for work in tunings)]
-    experts = {name: zoo for name, zoo in zoos(suites).items() if not isinstance(zoo, str)}
+    there = zoos([*waiting, *tunings])
+    experts = {name: zoo for name, zoo in there.items() if not isinstance(zoo, str)}
     threads = 1 if engine else threads_each(workers)
     benches = {work.name: _bench(work, experts[work.suite], threads) for work in waiting}
     families = dict.fromkeys(bench.suite.env_id for bench in benches.values())
@@ -193,7 +193,7 @@ def _tuning_left(
         experts,
         waiting,
         out=folder,
-        collection=find_collection(zoo_path(comparison.suite.zoo)),
+        collection=find_collection(work.zoo or zoo_path(comparison.suite.zoo)),
         workers=workers,
         tell=lambda text: say(console, text),
     )
@@ -214,7 +214,7 @@ def _bench(work: PlannedRun, experts: Experts, n_threads: int) -> Bench:
         methods={},
         rule=rule_of(work.split, suite),
         shots=checked_shots(work.shots),
-        collection=find_collection(zoo_path(suite.zoo)),
+        collection=find_collection(work.zoo or zoo_path(suite.zoo)),
         n_threads=n_threads,
     )
 

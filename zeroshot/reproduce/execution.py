@@ -80,23 +80,24 @@ Zoo = Experts | str
 """A suite's experts, or why there are none."""
 
 
-def zoos(suites: Iterable[str]) -> dict[str, Zoo]:
-    """The experts of suites by name; what is missing where a zoo is not complete."""
+def zoos(works: Iterable[Work]) -> dict[str, Zoo]:
+    """The experts of the works' suites by name; what is missing where a zoo is not complete."""
     found: dict[str, Zoo] = {}
-    for name in dict.fromkeys(suites):
+    for name, folder in dict.fromkeys((work.suite, work.zoo) for work in works):
         suite = suite_of(name)
         try:
-            found[name] = experts_of(suite)
-        except FileNotFoundError:
-            found[name] = "no experts are shipped"
+            found[name] = experts_of(suite, folder)
+        except FileNotFoundError as error:
+            found[name] = "no experts are shipped" if folder is None else str(error)
         except ValueError as error:
-            found[name] = str(error).removeprefix(f"{zoo_path(suite.zoo)}: ")
+            where = folder or zoo_path(suite.zoo)
+            found[name] = str(error).removeprefix(f"{where}: ")
     return found
 
 
 def outcomes(preset: Preset, out: Path) -> list[Outcome]:
     """How far everything is by what lies in `out`; nothing is started."""
-    there = zoos(work.suite for work in preset.works)
+    there = zoos(preset.works)
     return [_outcome(work, out, there[work.suite]) for work in preset.works]
 
 
@@ -127,7 +128,7 @@ def is_finished(work: PlannedRun, out: Path, zoo: Zoo) -> bool:
     except FileNotFoundError:
         return False
     if not isinstance(zoo, str):
-        many = find_collection(zoo_path(suite.zoo))
+        many = find_collection(work.zoo or zoo_path(suite.zoo))
         wanted = settings_of(
             suite, zoo, collection=many, rule=rule, shots=shots, train_rows=False, out=folder
         )
@@ -218,7 +219,7 @@ def _run(
     from zeroshot.report import write_report
 
     folder, suite = folder_of(work, out), suite_of(work.suite)
-    experts = experts_of(suite)
+    experts = experts_of(suite, work.zoo)
     _borrow_transfer(folder, out, suite, experts)
     run(
         suite,
@@ -230,6 +231,7 @@ def _run(
         engine=engine,
         split=work.split,
         shots=work.shots,
+        zoo=work.zoo,
         reporter=reporter,
     )
     write_figures(folder, suite, experts.returns)
@@ -268,6 +270,6 @@ def _film(work: PlannedFilm, out: Path) -> None:
 
     suite = suite_of(work.suite)
     context = suite_context(suite, work.context)
-    many = find_collection(zoo_path(suite.zoo))
-    policies = generate(suite, experts_of(suite), work.method, context, collection=many)
+    many = find_collection(work.zoo or zoo_path(suite.zoo))
+    policies = generate(suite, experts_of(suite, work.zoo), work.method, context, collection=many)
     film(suite.family, policies, context, film_path(work, out), reward=suite.reward)

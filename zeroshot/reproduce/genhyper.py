@@ -119,8 +119,8 @@ LAPTOP = Preset(
 
 PAPER = Preset(
     doc="Both kinds of grids, all sizes of the training set, 5 seeds, from the shipped experts, "
-    "one policy a task instead of 500 (`zeroshot run --zoo` takes a folder that has more; there "
-    "are no experts of the older grids); fine-tuning in the tasks of "
+    "one policy a task instead of 500 (`--zoo` takes a folder that has more; no experts of the "
+    "older grids are shipped); fine-tuning in the tasks of "
     "the paper's figure 6, from three training sets, for 200,000 steps, with 3 seeds and the "
     "paper's settings, as far as it gives them (`FineTuneConfig.paper`).",
     runs=(*_table(UNIFORM, 5), *_table(OLDER, 5), *_choices(5)),

@@ -29,6 +29,7 @@ class PlannedRun:
         shots: numbers of episodes in a test context for few-shot rows.
         published: method to the mean return that others print for this run, or `expert` to that
             of their experts.
+        zoo: folder of the suite's experts, None for the shipped ones.
 
     Raises:
         ValueError: for an unknown suite, a split or shots that make no sense, repeated methods, or
@@ -42,6 +43,7 @@ class PlannedRun:
     split: str = "random"
     shots: tuple[int, ...] = ()
     published: Mapping[str, float] = field(default_factory=dict, repr=False)
+    zoo: Path | None = None
 
     def __post_init__(self) -> None:
         rule_of(self.split, suite_of(self.suite))
@@ -64,6 +66,7 @@ class PlannedRun:
             words += ["--split", self.split]
         if self.shots:
             words += ["--shots", *map(str, self.shots)]
+        words += _zoo(self.zoo)
         return shlex.join([*words, "--out", str(folder), "--resume"])
 
 
@@ -82,6 +85,7 @@ class PlannedFineTuning:
         contexts: of these, as feature=value words; all if empty.
         preset: hyperparameters: `default`, or `paper`, GenHyper's as far as it gives them.
         td_weight: weight of the TD term, instead of the preset's; 0 for none.
+        zoo: folder of the suite's experts, None for the shipped ones.
 
     Raises:
         ValueError: for an unknown suite or preset, a split that makes no sense, or numbers below 1.
@@ -97,6 +101,7 @@ class PlannedFineTuning:
     contexts: tuple[str, ...] = ()
     preset: str = "default"
     td_weight: float | None = None
+    zoo: Path | None = None
 
     def __post_init__(self) -> None:
         rule_of(self.split, suite_of(self.suite))
@@ -129,7 +134,7 @@ class PlannedFineTuning:
             words += ["--td-weight", f"{self.td_weight:g}"]
         if self.split != "random":
             words += ["--split", self.split]
-        return shlex.join([*words, "--out", str(folder)])
+        return shlex.join([*words, *_zoo(self.zoo), "--out", str(folder)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,11 +145,13 @@ class PlannedFilm:
         suite: to learn from.
         context: feature=value words.
         method: registered name or import path.
+        zoo: folder of the suite's experts, None for the shipped ones.
     """
 
     suite: str
     context: tuple[str, ...]
     method: str = "hyperzero"
+    zoo: Path | None = None
 
     @property
     def part(self) -> str:
@@ -159,7 +166,8 @@ class PlannedFilm:
     def command(self, path: Path) -> str:
         """The `zeroshot film` that does the same."""
         words = ["zeroshot", "film", self.suite, "--context", *self.context]
-        return shlex.join([*words, "--method", self.method, "--out", str(path)])
+        words += ["--method", self.method, *_zoo(self.zoo)]
+        return shlex.join([*words, "--out", str(path)])
 
 
 Work = PlannedRun | PlannedFineTuning | PlannedFilm
@@ -174,6 +182,10 @@ def methods_of(work: Work) -> tuple[str, ...]:
 
 def _suffix(split: str) -> str:
     return "" if split == "random" else f"-{split.replace(':', '-')}"
+
+
+def _zoo(folder: Path | None) -> list[str]:
+    return [] if folder is None else ["--zoo", str(folder)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,8 +259,9 @@ class Preset:
         parts: Sequence[str] = (),
         methods: Sequence[str] = (),
         seeds: int | None = None,
+        zoos: Path | None = None,
     ) -> Preset:
-        """The same with some suites, parts and methods only, or another number of seeds.
+        """The same with some suites, parts and methods only, other seeds, or other experts.
 
         Args:
             suites: to keep, all by default.
@@ -256,6 +269,8 @@ class Preset:
             methods: to keep, fine-tunings' starts among them, all by default; work of none of
                 them is left out.
             seeds: of every run, its own by default.
+            zoos: folder that has a folder of experts a suite, by its name, instead of the shipped
+                ones.
 
         Raises:
             ValueError: for a suite, part or method of which there is nothing, or seeds below 1.
@@ -275,17 +290,23 @@ class Preset:
             return tuple(name for name in methods_of(work) if not methods or name in methods)
 
         more: dict[str, Any] = {} if seeds is None else {"seeds": seeds}
+
+        def zoo(work: Work) -> Path | None:
+            return None if zoos is None else zoos / work.suite
+
         return replace(
             self,
             runs=tuple(
-                replace(run, methods=names, **more) for run in self.runs if (names := left(run))
+                replace(run, methods=names, zoo=zoo(run), **more)
+                for run in self.runs
+                if (names := left(run))
             ),
             fine_tunings=tuple(
-                replace(one, starts=names, **more)
+                replace(one, starts=names, zoo=zoo(one), **more)
                 for one in self.fine_tunings
                 if (names := left(one))
             ),
-            films=tuple(film for film in self.films if left(film)),
+            films=tuple(replace(film, zoo=zoo(film)) for film in self.films if left(film)),
         )
 
 

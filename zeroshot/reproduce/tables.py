@@ -143,6 +143,8 @@ def tuning_tables(plan: Plan, found: Sequence[Outcome], tunings: Records) -> lis
             if work.name not in tunings:
                 continue
             said = [work.suite] if work.split == "random" else [work.suite, work.split]
+            if work.preset != "default":
+                said.append(f"preset {work.preset}")
             if work.td_weight is not None:
                 said.append(f"td weight {work.td_weight:g}")
             label = ", ".join(said)

@@ -57,7 +57,7 @@ def is_tuned(work: PlannedFineTuning, folder: Path, zoo: Experts | str) -> bool:
         return False
     asked = comparison_of(work)
     if not isinstance(zoo, str):
-        many = find_collection(zoo_path(asked.suite.zoo))
+        many = find_collection(work.zoo or zoo_path(asked.suite.zoo))
         if settings != plain(asked.settings(zoo, many)):
             return False
     done = {piece_of(record) for record in read_records(folder)}
@@ -76,7 +76,12 @@ def tune(
     from zeroshot.finetune_figures import write_finetuning_figure
 
     fine_tune_suite(
-        comparison_of(work), out=folder, workers=workers, engine=engine, say=reporter.stage
+        comparison_of(work),
+        out=folder,
+        workers=workers,
+        engine=engine,
+        zoo=work.zoo,
+        say=reporter.stage,
     )
     write_finetuning_figure(folder)
 
@@ -92,6 +97,7 @@ def tuning_record(work: PlannedFineTuning, folder: Path) -> dict[str, Any]:
         "name": work.name,
         **summary,
         "split_rule": work.split,
+        "preset": work.preset,
         "td_weight": asked.config.td_weight,
         "starts": summarise(records),
         "run_command": work.command(folder),
