@@ -54,6 +54,8 @@ class FineTuneConfig:
         hidden: width of each hidden layer of a policy that is not given.
         activation: of its hidden layers.
         critic_hidden: width of each hidden layer of the critics, whose activation is ReLU.
+        critic_norm: layer normalisation before each ReLU of the critics, as in RLPD (Ball et al.
+            2023). Without it they put actions that were never tried above all others.
         discount: γ.
         batch_size: transitions an update.
         buffer_size: transitions that the replay holds.
@@ -84,6 +86,7 @@ class FineTuneConfig:
     hidden: tuple[int, ...] = (256, 256)
     activation: Activation = "relu"
     critic_hidden: tuple[int, ...] = (256, 256)
+    critic_norm: bool = True
     discount: float = 0.99
     batch_size: int = 256
     buffer_size: int = 1_000_000
@@ -142,6 +145,7 @@ class FineTuneConfig:
             bold_log_std=-2.42,
             entropy_weight=1.0,
             entropy_share=0.0,
+            critic_norm=False,
         )
 
     def plain(self) -> Self:
@@ -155,4 +159,5 @@ class FineTuneConfig:
             critic_updates=0,
             entropy_weight=1.0,
             entropy_share=0.0,
+            critic_norm=False,
         )

@@ -22,7 +22,7 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.policies import ContinuousCritic
-from stable_baselines3.common.torch_layers import FlattenExtractor
+from stable_baselines3.common.torch_layers import FlattenExtractor, create_mlp
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.utils import update_learning_rate
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
@@ -77,7 +77,7 @@ class FineTunedSAC(SAC):
             hidden = tuple(int(weight.shape[2]) for weight in start.weights[:-1])
             activation = start.activation
         super().__init__(
-            _ReLUCritics,
+            _NormalisedCritics if config.critic_norm else _ReLUCritics,
             environment,
             learning_rate=config.critic_rate,
             buffer_size=config.buffer_size,
@@ -327,6 +327,18 @@ class _ReLUCritics(SACPolicy):
     def make_critic(self, features_extractor: Any = None) -> ContinuousCritic:
         self.critic_kwargs["activation_fn"] = nn.ReLU
         return super().make_critic(features_extractor)
+
+
+class _NormalisedCritics(_ReLUCritics):
+    def make_critic(self, features_extractor: Any = None) -> ContinuousCritic:
+        critic = super().make_critic(features_extractor)
+        widths: Any = self.critic_kwargs["net_arch"]
+        for i, plain in enumerate(critic.q_networks):
+            n_inputs = next(plain.parameters()).shape[1]
+            layers = create_mlp(n_inputs, 1, widths, nn.ReLU, post_linear_modules=[nn.LayerNorm])
+            critic.q_networks[i] = nn.Sequential(*layers)
+            setattr(critic, f"qf{i}", critic.q_networks[i])
+        return critic
 
 
 class _RememberingBuffer(ReplayBuffer):
