@@ -28,9 +28,11 @@ class FineTuneConfig:
             below, the term's gradient makes the next action worse.
         anchor_weight: λ of a term that keeps the policy by the given one, λ q |a - a₀|², where q is
             the deviation of Q over the minibatch, as TD3+BC does it (Fujimoto and Gu 2021) with
-            the mean size of Q. It falls to 0 linearly. Fresh critics know nothing of actions that
-            the given policy does not take.
-        anchor_updates: updates of the policy after which the term is gone, 0 for no such term.
+            the mean size of Q. Fresh critics know nothing of actions that the given policy does
+            not take.
+        anchor_half_life: updates of the policy over which the term's weight halves. How far it lets
+            the policy go is as its inverse, so that where a weight falls to 0 in a straight line
+            the policy is let go all at once.
         start_rate: Adam's rate for the policy at its first update.
         end_rate: the same from update `ramp_updates` on.
         ramp: in between, `linear` in the rate or in its logarithm (`log`).
@@ -70,7 +72,7 @@ class FineTuneConfig:
     td_weight: float = 0.1
     td_overestimated_only: bool = True
     anchor_weight: float = 1.0
-    anchor_updates: int = 10_000
+    anchor_half_life: int = 5_000
     start_rate: float = 3e-6
     end_rate: float = 3e-4
     ramp: Ramp = "linear"
@@ -94,10 +96,10 @@ class FineTuneConfig:
     updates_per_step: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "buffer_size", "updates_per_step"):
+        for name in ("batch_size", "buffer_size", "updates_per_step", "anchor_half_life"):
             require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
         for name in (
-            "td_weight", "anchor_weight", "anchor_updates", "ramp_updates", "collect_steps",
+            "td_weight", "anchor_weight", "ramp_updates", "collect_steps",
             "critic_updates", "entropy_share",
         ):  # fmt: skip
             fits = 0 <= getattr(self, name) < float("inf")

@@ -220,10 +220,10 @@ class FineTunedSAC(SAC):
     def anchor_weight(self) -> float:
         """λ of the term that keeps the policy by the given one, at the next update."""
         config = self.config
-        if not self.given or config.anchor_updates == 0:
+        if not self.given:
             return 0.0
-        done = max(0, self.updates_done - config.critic_updates) / config.anchor_updates
-        return config.anchor_weight * max(0.0, 1.0 - done)
+        halvings = max(0, self.updates_done - config.critic_updates) / config.anchor_half_life
+        return float(config.anchor_weight * 0.5**halvings)
 
     def _added_loss(self, batch: ReplayBufferSamples) -> Tensor | None:
         weights = self.config.td_weight, self.anchor_weight

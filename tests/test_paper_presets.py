@@ -121,7 +121,7 @@ FINE_TUNING = {
     "td_weight": 0.1,  # not given
     "td_overestimated_only": False,
     "anchor_weight": 0.0,
-    "anchor_updates": 10_000,  # of no effect
+    "anchor_half_life": 5_000,  # of no effect
     "start_rate": 3e-6,
     "end_rate": 3e-4,
     "ramp": "linear",  # not given
@@ -137,6 +137,7 @@ FINE_TUNING = {
     "hidden": (256, 256),
     "activation": "relu",
     "critic_hidden": (256, 256),
+    "critic_norm": False,
     "discount": 0.99,
     "batch_size": 256,
     "buffer_size": 1_000_000,
