@@ -10,6 +10,11 @@ from experts.validation import require
 
 Ramp = Literal["linear", "log"]
 
+SB3_CRITIC = (256, 256)
+"""Layers of Stable-Baselines3's own SAC, and of CleanRL's."""
+SB3_BATCH = 256
+"""Transitions an update of theirs."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FineTuneConfig:
@@ -55,7 +60,8 @@ class FineTuneConfig:
             what the given policy has. 0 for `entropy_weight`, and SAC's own aim.
         hidden: width of each hidden layer of a policy that is not given.
         activation: of its hidden layers.
-        critic_hidden: width of each hidden layer of the critics, whose activation is ReLU.
+        critic_hidden: width of each hidden layer of the critics, whose activation is ReLU. With
+            these and the batch below an update takes half the time of one with SB3's.
         critic_norm: layer normalisation before each ReLU of the critics, as in RLPD (Ball et al.
             2023). Without it they put actions that were never tried above all others.
         discount: γ.
@@ -72,11 +78,11 @@ class FineTuneConfig:
     td_weight: float = 0.1
     td_overestimated_only: bool = True
     anchor_weight: float = 1.0
-    anchor_half_life: int = 5_000
+    anchor_half_life: int = 20_000
     start_rate: float = 3e-6
     end_rate: float = 3e-4
     ramp: Ramp = "linear"
-    ramp_updates: int = 10_000
+    ramp_updates: int = 30_000
     critic_rate: float = 3e-4
     collect_steps: int = 2_000
     critic_updates: int = 5_000
@@ -87,10 +93,10 @@ class FineTuneConfig:
     entropy_share: float = 0.05
     hidden: tuple[int, ...] = (256, 256)
     activation: Activation = "relu"
-    critic_hidden: tuple[int, ...] = (256, 256)
+    critic_hidden: tuple[int, ...] = (128, 128)
     critic_norm: bool = True
     discount: float = 0.99
-    batch_size: int = 256
+    batch_size: int = 128
     buffer_size: int = 1_000_000
     target_tau: float = 0.005
     updates_per_step: int = 1
@@ -147,7 +153,9 @@ class FineTuneConfig:
             bold_log_std=-2.42,
             entropy_weight=1.0,
             entropy_share=0.0,
+            critic_hidden=SB3_CRITIC,
             critic_norm=False,
+            batch_size=SB3_BATCH,
         )
 
     def plain(self) -> Self:
@@ -161,5 +169,7 @@ class FineTuneConfig:
             critic_updates=0,
             entropy_weight=1.0,
             entropy_share=0.0,
+            critic_hidden=SB3_CRITIC,
             critic_norm=False,
+            batch_size=SB3_BATCH,
         )

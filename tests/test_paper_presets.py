@@ -121,7 +121,7 @@ FINE_TUNING = {
     "td_weight": 0.1,  # not given
     "td_overestimated_only": False,
     "anchor_weight": 0.0,
-    "anchor_half_life": 5_000,  # of no effect
+    "anchor_half_life": 20_000,  # of no effect
     "start_rate": 3e-6,
     "end_rate": 3e-4,
     "ramp": "linear",  # not given

@@ -34,6 +34,8 @@ TINY = FineTuneConfig(
     bold_log_std=-2.42,
     ramp_updates=20,
 )
+SIZES: dict[str, Any] = {"critic_hidden": (8,), "batch_size": 8}
+"""Of the same, which `plain` sets to SB3's own."""
 START = untrained(CONTEXT).policy
 
 
@@ -67,7 +69,7 @@ def state(module: torch.nn.Module) -> list[np.ndarray]:
 
 
 def test_plain_and_from_random_weights_it_is_sb3s_sac_exactly() -> None:
-    config = replace(TINY, critic_updates=5, entropy_share=0.1).plain()
+    config = replace(replace(TINY, critic_updates=5, entropy_share=0.1).plain(), **SIZES)
     ours = made(config, start=None)
     ours.learn(40)
     theirs = SAC(
@@ -91,7 +93,8 @@ def test_plain_and_from_random_weights_it_is_sb3s_sac_exactly() -> None:
 @pytest.mark.parametrize("change", [{"td_weight": 10.0}, {"start_rate": 1e-5}])
 def test_the_td_term_and_the_ramp_change_the_policy_and_not_the_first_critic(change: dict) -> None:
     critics, actors = [], []
-    for config in (TINY.plain(), replace(TINY.plain(), **change)):
+    plain = replace(TINY.plain(), **SIZES)
+    for config in (plain, replace(plain, **change)):
         model = filled(config, None)  # seeds SB3's global generators
         model.train(1, 8)
         critics.append(state(model.critic))

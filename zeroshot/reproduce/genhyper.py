@@ -105,14 +105,14 @@ def _fine_tunings(
 
 LAPTOP = Preset(
     doc="The two uniform grids, all sizes of the training set, 5 seeds; fine-tuning from 15 "
-    "training tasks alone, in one held-out task of each suite instead of two, for 40,000 steps "
+    "training tasks alone, in one held-out task of each suite instead of two, for 20,000 steps "
     "instead of 200,000, with 2 seeds instead of 3. It learns from the shipped "
     "experts, of which docs/genhyper.md tells, and fine-tunes with this repository's settings.",
     runs=(*_table(UNIFORM, 5), *_choices(5)),
     fine_tunings=_fine_tunings(
         {name: contexts[-1:] for name, contexts in FIGURE_6.items()},
         (15,),
-        40_000,
+        20_000,
         2,
     ),
 )
