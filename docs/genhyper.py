@@ -81,10 +81,17 @@ def table(suite: str, records: Sequence[Record]) -> str:
         found = _best(suite, size, tables)
         rows = {} if found is None else found["methods"]
         cells = [f"{published[size]:.2f}" if size in published else ""]
-        cells += [f"{rows[n]['return']:.1f}" if n in rows else "-" for n in (*METHODS, *BESIDE)]
+        cells += [_spread(rows[name]) if name in rows else "-" for name in (*METHODS, *BESIDE)]
         cells.append(str(min(row["splits"] for row in rows.values())) if rows else "-")
         lines.append(f"| {size} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _spread(row: Record) -> str:
+    """Mean return, and its standard deviation over splits where there are several."""
+    returns = row.get("returns", ())
+    spread = f" ± {np.std(returns, ddof=1):.1f}" if len(returns) > 1 else ""
+    return f"{row['return']:.1f}{spread}"
 
 
 def verdict(records: Sequence[Record]) -> str:
@@ -181,7 +188,8 @@ def write(root: Path = ROOT) -> Path:
     """
     records = read_results(root / RESULTS)
     parts = [
-        "Mean zero-shot return over the five held-out tasks, and the paper's HypLatent; a hyphen: "
+        "Mean zero-shot return over the five held-out tasks ± its standard deviation over fits, "
+        "each of which plays other starts, and the paper's HypLatent; a hyphen: "
         f"{NOT_MEASURED}.",
         *(table(suite, records) for suite in UNIFORM),
         "Differences of the ratios to the experts, in the same tasks; sure where the 95 % interval "

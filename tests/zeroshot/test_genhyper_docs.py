@@ -49,11 +49,15 @@ def test_returns_stand_beside_the_published_ones(genhyper: ModuleType, root: Pat
     choices = {**run, "part": "choices", "date": "2027-01-01"}
     save(record("ant-dir", {**ratios, "hyplatent": 0.3}, **choices), root, "later.json")
     save(record("cheetah-vel", ratios, split_rule="random:0.85"), root, "other.json")
+    spread = record("cheetah-vel", {"expert": 1.0}, split_rule="tasks:15")
+    spread["methods"]["expert"]["returns"] = [990.0, 1010.0]
+    save(spread, root, "spread.json")
     text = genhyper.write(root).read_text()
     tables = text.split("| ant-dir: training tasks")[1]
     cells = line(tables, "| 15 |")
     assert cells[:3] == ["15", "452.32", "900.0"] and cells[-1] == "2"
     assert "800.0" in cells and "1000.0" in cells
+    assert "| 1000.0 ± 14.1 |" in text
     regression = [row for row in text.splitlines() if "plain regression | ant-dir" in row]
     assert regression[0].endswith("| ant-dir | 2 | -0.050 | 1 | 1 |")
     assert "at commit 0123456789ab, 2026-01-02 to 2027-01-01, 2 cores, MuJoCo 4.0.0." in text
