@@ -29,6 +29,10 @@ REFERENCE_STYLES: dict[str, dict[str, Any]] = {
     "nearest": {"color": "#777777", "linestyle": (0, (5, 2))},
     BLIND: {"color": "#aaaaaa", "linestyle": (0, (1, 1.5))},
 }
+MOST_BELOW = 0.5
+"""How far below all others the best single expert's line is followed, as a share of their span."""
+MOST_COLUMNS = 4
+"""Of the legend."""
 DODGE = 0.12
 """Distance between neighbouring methods' markers, as a share of the grid's step."""
 
@@ -61,9 +65,20 @@ def return_versus_context(
         f"{suite.name}: contexts held out by {seeds} split{'s' if seeds != 1 else ''}",
         fontsize=12,
     )
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    _add_legend(figure, axes[0])
     return figure
+
+
+def _add_legend(figure: Figure, axes: Axes) -> None:
+    """Below the panels, in as many columns as the figure is wide enough for."""
+    handles, labels = axes.get_legend_handles_labels()
+    for n_columns in range(MOST_COLUMNS, 0, -1):
+        legend = figure.legend(
+            handles, labels, loc="outside lower center", ncols=n_columns, frameon=False
+        )
+        if n_columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()
 
 
 def _panel(
@@ -84,9 +99,12 @@ def _panel(
         axes.plot(
             grid[ids], means[ids], color="black", linewidth=1.4, label=_once(axes, EXPERT), zorder=2
         )
+    shown = [means]
     for reference, style in REFERENCE_STYLES.items():
         x, returns = _by_value([row for row in test if row["method"] == reference], name)
         y = np.array([np.mean(r) for r in returns])
+        if reference != BLIND:
+            shown.append(y)
         for ids in _stretches(x, signed):
             axes.plot(
                 x[ids], y[ids], label=_once(axes, reference), linewidth=1.2, zorder=1, **style
@@ -95,11 +113,12 @@ def _panel(
         x, returns = _by_value([row for row in test if row["method"] == method], name)
         y = np.array([np.mean(r) for r in returns])
         ends = np.array([mean_interval(np.asarray(r), rng) for r in returns])
+        shown.append(ends.ravel())
         axes.errorbar(
             x + (i - (len(methods) - 1) / 2) * DODGE * step,
             y,
             yerr=np.abs(ends.T - y),
-            fmt=METHOD_MARKERS[i % len(METHOD_MARKERS)],
+            fmt=METHOD_MARKERS[(i + i // len(METHOD_COLOURS)) % len(METHOD_MARKERS)],
             color=METHOD_COLOURS[i % len(METHOD_COLOURS)],
             markersize=4.5,
             markeredgecolor="white",
@@ -109,11 +128,18 @@ def _panel(
             label=_once(axes, method),
             zorder=3 + len(methods) - i,
         )
+    _leave_out_below(axes, np.concatenate(shown))
     _mark_held_out(axes, test, name)
     feature = suite.family.selected([name])[0]
     axes.set_xlabel(f"{name} ({feature.unit})")
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _leave_out_below(axes: Axes, shown: NDArray[np.float64]) -> None:
+    """Lets the best single expert's line leave the picture where it would flatten all others."""
+    low, high = shown.min(), shown.max()
+    axes.set_ylim(bottom=max(axes.get_ylim()[0], low - MOST_BELOW * (high - low)))
 
 
 def _mark_held_out(axes: Axes, test: Sequence[Row], name: str) -> None:

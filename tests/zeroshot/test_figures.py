@@ -73,6 +73,31 @@ def test_two_features_have_two_panels_that_average_over_the_other() -> None:
     assert curves == [[100.0, 400.0], [150.0, 250.0, 350.0]]
 
 
+def test_a_bad_single_expert_does_not_flatten_the_others(suite: Suite) -> None:
+    rows = rows_of(suite, [0, 3, 7])
+    for row in rows:
+        row["return"] += -9000.0 if row["method"] == "best-single" else -700.0
+    figure = return_versus_context(rows, suite, np.arange(8.0) * 100 - 700)
+    assert -1100.0 < figure.axes[0].get_ylim()[0] < -700.0
+
+
+def test_the_legend_fits_and_tells_many_methods_apart(suite: Suite) -> None:
+    rows = rows_of(suite, [1])
+    mine = [row for row in rows if row["method"] == "mine"]
+    for i in range(8):
+        rows += [{**row, "method": f"a-method-with-a-long-name-{i}"} for row in mine]
+    figure = return_versus_context(rows, suite, np.arange(8.0))
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0.0 and box.x1 <= figure.bbox.width
+    looks = [
+        (bars.lines[0].get_marker(), bars.lines[0].get_color())
+        for bars in figure.axes[0].containers
+        if isinstance(bars, ErrorbarContainer)
+    ]
+    assert len(looks) == len(set(looks)) == 10
+
+
 def test_the_file_is_a_picture(suite: Suite, tmp_path: Path) -> None:
     path = tmp_path / "figure.png"
     save_figure(return_versus_context(rows_of(suite, [1, 2]), suite, np.arange(8.0)), path)
