@@ -19,7 +19,7 @@ import numpy as np
 from zeroshot.finetune_starts import UNTRAINED
 from zeroshot.published import GENHYPER_TABLE_1
 from zeroshot.reproduce.genhyper import METHODS, OLDER, SIZES, UNIFORM
-from zeroshot.reproduce.pages import fill, publish
+from zeroshot.reproduce.pages import NOT_MEASURED, fill, publish, trivial_lines
 from zeroshot.reproduce.records import read_results
 from zeroshot.reproduce.tables import TUNING_HEADER, tuning_words
 
@@ -29,7 +29,6 @@ COPIES = RESULTS / "genhyper"
 PAGE = Path("docs/genhyper.md")
 BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
 
-NOT_MEASURED = "not measured"
 BESIDE = ("expert", "nearest", "best-single")
 """References that stand beside the methods."""
 
@@ -192,6 +191,7 @@ def write(root: Path = ROOT) -> Path:
         "each of which plays other starts, and the paper's HypLatent; a hyphen: "
         f"{NOT_MEASURED}.",
         *(table(suite, records) for suite in UNIFORM),
+        trivial_lines([one for one in records if one["suite"] in (*UNIFORM, *OLDER)]),
         "Differences of the ratios to the experts, in the same tasks; sure where the 95 % interval "
         "leaves out zero. On Cheetah-Vel a ratio is 1 plus the difference to the experts' return "
         "over its size, and that is small, so ratios there differ by much.",

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from zeroshot.published import PUBLISHED_EXPERT_MEANS, PUBLISHED_ZERO_SHOT
-from zeroshot.reproduce.pages import fill, publish
+from zeroshot.reproduce.hyperzero import REACH, TRACK
+from zeroshot.reproduce.pages import NOT_MEASURED, fill, publish, trivial_lines
 from zeroshot.reproduce.records import read_results
 from zeroshot.suites import SUITES
 
@@ -28,7 +29,6 @@ COPIES = RESULTS / "hyperzero"
 PAGE = Path("docs/hyperzero.md")
 BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
 
-NOT_MEASURED = "not measured"
 MOST_LISTED = 3
 """Runs that are listed one by one; more are counted."""
 
@@ -285,27 +285,6 @@ def published_table(records: Sequence[Record]) -> str:
     return "\n".join(lines)
 
 
-def trivial_lines(records: Sequence[Record]) -> str:
-    """In which results a row that learns nothing is as good as the best learned method."""
-    known = [record for record in records if record["as_good_as_learned"] is not None]
-    said = "Rows that learn nothing, by paired intervals: "
-    if not known:
-        return f"{said}{NOT_MEASURED}."
-    equal = [record for record in known if record["as_good_as_learned"]]
-    lines = [
-        f"{said}in {len(equal)} of {len(known)} runs one of them is as good as the best learned "
-        f"method, or better{':' if equal else '.'}"
-    ]
-    lines += [
-        f"- {record['suite']}, {record['split_rule']}"
-        + ("" if record["part"] is None else f" ({record['part']})")
-        + f": {', '.join(row['row'] for row in record['as_good_as_learned'])}, against "
-        f"{record['as_good_as_learned'][0]['learned']}"
-        for record in equal
-    ]
-    return "\n".join(lines)
-
-
 def copies_line(records: Sequence[Record]) -> str:
     """For how many contexts each method hands out a training expert, over the runs that tell."""
     shares: dict[str, list[float]] = {}
@@ -340,7 +319,8 @@ def write(root: Path = ROOT) -> Path:
     Raises:
         ValueError: if the page lacks a marker, or a file of results is damaged.
     """
-    records = read_results(root / RESULTS)
+    suites = (*TRACK, *REACH)
+    records = [one for one in read_results(root / RESULTS) if one["suite"] in suites]
     finger = root / FINGER
     parts = [
         effects_table(records, json.loads(finger.read_text()) if finger.is_file() else None),

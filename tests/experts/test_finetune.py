@@ -207,28 +207,6 @@ def test_standardised_it_acts_as_before_on_what_it_collected() -> None:
         np.testing.assert_allclose(inputs[:, 1:].std(axis=0), 1.0, rtol=0.5)
 
 
-def test_the_anchor_pulls_back_to_the_given_policy_and_halves() -> None:
-    config = replace(TINY, anchor_weight=0.5, anchor_half_life=2, critic_updates=2)
-    model = filled(config)
-    model.warm_up(8)
-    weights = []
-    for _ in range(6):
-        weights.append(model.anchor_weight)
-        model.train(1, 8)
-    assert weights == pytest.approx([0.5 * 0.5 ** (i / 2) for i in range(6)])
-    assert made(config, start=None).anchor_weight == 0.0
-
-    distances = []
-    for weight in (0.0, 100.0):
-        held = {"anchor_weight": weight, "anchor_half_life": 10_000, "ramp_updates": 0}
-        model = filled(replace(config, **held))
-        seen = model.replay_buffer.observations[:50, 0]
-        before, _ = model.predict(seen, deterministic=True)
-        model.train(200, 8)
-        distances.append(np.square(model.predict(seen, deterministic=True)[0] - before).mean())
-    assert distances[1] < 0.1 * distances[0]
-
-
 @pytest.mark.parametrize(("ramp", "middle"), [("linear", 1.515e-4), ("log", 3e-5)])
 def test_the_ramp_begins_after_the_warm_up_and_reaches_both_ends(ramp: Any, middle: float) -> None:
     model = filled(replace(TINY, ramp=ramp, ramp_updates=4, critic_updates=2))

@@ -125,3 +125,23 @@ def test_every_column_is_of_the_plan(genhyper: ModuleType) -> None:
     assert asked == {*PLANNED, *CHOSEN_OTHERWISE}
     assert {choice.other for choice in genhyper.CHOICES} <= asked | set(REFERENCES)
     assert set(genhyper.BESIDE) <= set(REFERENCES) | {"expert"}
+
+
+def test_rows_that_learn_nothing_are_told_on_the_page_of_their_paper(
+    genhyper: ModuleType, root: Path
+) -> None:
+    equal = [{"row": "nearest", "learned": "hyplatent", "kind": "as good"}]
+    for suite in ("ant-dir", "walker-speed"):
+        one = record(suite, {"hyplatent": 0.9}, split_rule="tasks:15", as_good_as_learned=equal)
+        save(one, root, f"{suite}.json")
+    text = genhyper.write(root).read_text()
+    assert "Rows that learn nothing, by paired intervals: in 1 of 1 runs" in text
+    assert "\n- ant-dir, tasks:15" in text and "- walker-speed" not in text
+
+    hyperzero = script("hyperzero")
+    other = without_results(hyperzero, root / "other")
+    save(record("ant-dir", {"hyplatent": 0.9}, as_good_as_learned=equal), other, "ant.json")
+    assert (
+        "Rows that learn nothing, by paired intervals: not measured."
+        in hyperzero.write(other).read_text()
+    )

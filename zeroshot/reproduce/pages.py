@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from zeroshot.reproduce.packed import pack
 from zeroshot.reproduce.records import RESULTS
 
+NOT_MEASURED = "not measured"
 ROWS = "rows"
 """Folder of the packed episodes beside the copied results."""
 
@@ -44,3 +47,24 @@ def fill(page: Path, begin: str, end: str, text: str) -> Path:
         raise ValueError(f"{page} must contain {begin!r} and {end!r}")
     page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
     return page
+
+
+def trivial_lines(records: Sequence[Mapping[str, Any]]) -> str:
+    """In which results a row that learns nothing is as good as the best learned method."""
+    known = [record for record in records if record["as_good_as_learned"] is not None]
+    said = "Rows that learn nothing, by paired intervals: "
+    if not known:
+        return f"{said}{NOT_MEASURED}."
+    equal = [record for record in known if record["as_good_as_learned"]]
+    lines = [
+        f"{said}in {len(equal)} of {len(known)} runs one of them is as good as the best learned "
+        f"method, or better{':' if equal else '.'}"
+    ]
+    lines += [
+        f"- {record['suite']}, {record['split_rule']}"
+        + ("" if record["part"] is None else f" ({record['part']})")
+        + f": {', '.join(row['row'] for row in record['as_good_as_learned'])}, against "
+        f"{record['as_good_as_learned'][0]['learned']}"
+        for record in equal
+    ]
+    return "\n".join(lines)
