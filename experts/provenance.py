@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import subprocess
+import sys
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -64,6 +66,12 @@ def machine() -> dict[str, str | int | None]:
 def now() -> str:
     """The present time in UTC, ISO 8601, whole seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def command() -> str:
+    """The command line of this process, without the folder that its program lies in."""
+    program = Path(sys.argv[0]).name
+    return shlex.join(["zeroshot" if program == "cli.py" else program, *sys.argv[1:]])
 
 
 def _git(*arguments: str) -> str:

@@ -98,6 +98,13 @@ def test_files_have_one_subject():
     assert {name: n for name, n in lengths.items() if n > MAX_LINES} == {}
 
 
+def test_results_and_pages_name_no_folder_of_one_machine():
+    machine = re.compile(r"(?<![\w.])/(tmp|work|root|home)/")
+    written = [*ROOT.glob("docs/results/**/*.json"), *ROOT.glob("docs/*.md"), ROOT / "README.md"]
+    assert len(written) > 40
+    assert not [str(p.relative_to(ROOT)) for p in written if machine.search(p.read_text())]
+
+
 def test_nothing_is_left_unfinished():
     marks = re.compile(r"\b(TODO|FIXME|XXX)\b|raise NotImplementedError")
     mine = Path(__file__)

@@ -7,8 +7,6 @@ All runs of a context are evaluated from the same initial states, as its expert 
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
@@ -26,7 +24,7 @@ from experts.engines import Engine
 from experts.evaluation import episode_seeds
 from experts.finetune import fine_tune
 from experts.finetune_config import FineTuneConfig
-from experts.provenance import commit, machine, now, versions
+from experts.provenance import command, commit, machine, now, versions
 from experts.store import expert_name, write_atomically
 from param_envs import Context
 from zeroshot.bench import TEST_STARTS
@@ -344,7 +342,7 @@ def _write_summary(folder: ResultsFolder, suite: Suite, complete: bool) -> dict[
         "contexts": sorted({record["context"] for record in records}),
         "seeds": sorted({record["seed"] for record in records}),
         "complete": complete,
-        "command": shlex.join(sys.argv),
+        "command": command(),
         "commit": commit(),
         "versions": versions(),
         "machine": machine(),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -43,6 +41,7 @@ class Report:
 
     def __call__(self) -> int:
         """Reads, films and writes."""
+        from experts.provenance import command
         from zeroshot.methods import make_method
         from zeroshot.report import REPORT, write_report
         from zeroshot.report.runs import read_run
@@ -60,8 +59,7 @@ class Report:
         console = Console()
         films = {path: self._films(path, console) for path in self.runs} if self.films else {}
         out = self.out or self.runs[0] / REPORT
-        words = [Path(sys.argv[0]).name, *sys.argv[1:]]
-        write_report(self.runs, out, films=films, command=shlex.join(words))
+        write_report(self.runs, out, films=films, command=command())
         say(console, f"report: {out}")
         return 0
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shlex
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
@@ -19,7 +17,7 @@ from experts import Experts, load_experts, transfer_matrix, zoo_path
 from experts.collections import find_collection
 from experts.collections import fingerprint as collection_fingerprint
 from experts.engines import Engine
-from experts.provenance import commit, machine, now, versions
+from experts.provenance import command, commit, machine, now, versions
 from zeroshot.bench import Bench, method_named
 from zeroshot.comparisons import compare, few_shot_curves
 from zeroshot.fewshot import FROM_SCRATCH, checked_shots
@@ -340,7 +338,7 @@ def _summary(
         "complete": complete,
         "seeds": sorted({unit.seed for unit in units} | {row["seed"] for row in rows}),
         "episodes": suite.n_episodes,
-        "command": shlex.join(sys.argv),
+        "command": command(),
         "commit": commit(),
         "versions": versions(),
         "machine": machine(),

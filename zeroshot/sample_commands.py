@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -94,7 +92,7 @@ class Samples:
     ) -> dict[str, Any]:
         """What the file says."""
         from experts import play
-        from experts.provenance import commit, machine, now, versions
+        from experts.provenance import command, commit, machine, now, versions
         from zeroshot.bench import TEST_STARTS
         from zeroshot.genhyper import spread
         from zeroshot.methods import config_of, make_method
@@ -139,7 +137,7 @@ class Samples:
             "expert": own.round(DIGITS).tolist(),
             "mean_policy": found.mean.round(DIGITS).tolist(),
             "samples": found.samples.round(DIGITS).tolist(),
-            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "command": command(),
             "commit": commit(),
             "versions": versions(),
             "machine": machine(),

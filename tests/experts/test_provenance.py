@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from experts import provenance as module
-from experts.provenance import commit, now, provenance, versions
+from experts.provenance import command, commit, now, provenance, versions
 
 
 def test_a_record_says_when_where_and_with_what() -> None:
@@ -70,3 +70,11 @@ def test_results_do_not_make_a_checkout_dirty(
     assert module.commit.__wrapped__() == head
     (tmp_path / "experts/provenance.py").write_text("other code")
     assert module.commit.__wrapped__() == f"{head}-dirty"
+
+
+@pytest.mark.parametrize("program", ["/somewhere/bin/zeroshot", "/somewhere/zeroshot/cli.py"])
+def test_a_command_does_not_tell_where_its_program_lies(
+    monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    monkeypatch.setattr("sys.argv", [program, "run", "cheetah-speed", "--out", "a b"])
+    assert command() == "zeroshot run cheetah-speed --out 'a b'"

@@ -333,7 +333,7 @@ def test_results_of_a_reproduction_are_copied(hyperzero: ModuleType, root: Path)
     )
     path = folder / "results" / "fifth" / "walker-torso-reach-random-0.2.json"
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(one))
+    path.write_text(json.dumps({**one, "run_command": f"zeroshot run a --out {folder}/runs/a"}))
     run = folder / "runs" / "fifth" / "walker-torso-reach-random-0.2"
     run.mkdir(parents=True)
     (run / SETTINGS).write_text("{}")
@@ -341,7 +341,9 @@ def test_results_of_a_reproduction_are_copied(hyperzero: ModuleType, root: Path)
     assert publish(folder, root / hyperzero.COPIES) == "1 files copied, 1 runs packed"
     packed = root / hyperzero.COPIES / "rows" / "fifth"
     assert [path.name for path in packed.iterdir()] == [f"{run.name}.jsonl.xz"]
-    assert (root / "docs/results/hyperzero/fifth/walker-torso-reach-random-0.2.json").exists()
+    copy = root / "docs/results/hyperzero/fifth/walker-torso-reach-random-0.2.json"
+    told = json.loads(copy.read_text())["run_command"]
+    assert told == "zeroshot run a --out results/hyperzero/runs/a"
     text = hyperzero.write(root).read_text()
     (row,) = [line for line in text.splitlines() if line.startswith("| walker-torso-reach |")]
     assert "| - (0.06) | 0.70 (0.72) | - (0.79) |" in row and row.endswith("| - | 0.80 | 2 |")

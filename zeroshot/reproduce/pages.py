@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from experts.store import write_atomically
 from zeroshot.reproduce.packed import pack
 from zeroshot.reproduce.records import RESULTS
 
@@ -17,6 +17,8 @@ ROWS = "rows"
 
 def publish(folder: Path, target: Path) -> str:
     """Copies the small files of a reproduction and packs its episodes; says how many.
+
+    In the commands that they quote an absolute folder is called results/NAME, as `target` is.
 
     Args:
         folder: of everything that `zeroshot reproduce` made.
@@ -31,7 +33,10 @@ def publish(folder: Path, target: Path) -> str:
     for file in files:
         copy = target / file.relative_to(folder / RESULTS)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, copy)
+        text = file.read_text()
+        if folder.is_absolute():
+            text = text.replace(str(folder), f"results/{target.name}")
+        write_atomically(copy, text.encode())
     return f"{len(files)} files copied, {len(pack(folder, target / ROWS))} runs packed"
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from experts.provenance import commit, machine, now, versions
+from experts.provenance import command, commit, machine, now, versions
 from experts.store import write_atomically
 from zeroshot.comparisons import interval_of
 from zeroshot.reproduce.execution import Outcome, folder_of, target_of
@@ -177,7 +175,7 @@ def write_summary(
             if record["as_good_as_learned"]
         },
         "work": [_entry(outcome, out) for outcome in found],
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": command(),
         "commit": commit(),
         "versions": versions(),
         "machine": machine(),
