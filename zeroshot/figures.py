@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -65,20 +65,9 @@ def return_versus_context(
         f"{suite.name}: contexts held out by {seeds} split{'s' if seeds != 1 else ''}",
         fontsize=12,
     )
-    _add_legend(figure, axes[0])
+    handles, labels = axes[0].get_legend_handles_labels()
+    add_legend(figure, dict(zip(labels, handles, strict=True)))
     return figure
-
-
-def _add_legend(figure: Figure, axes: Axes) -> None:
-    """Below the panels, in as many columns as the figure is wide enough for."""
-    handles, labels = axes.get_legend_handles_labels()
-    for n_columns in range(MOST_COLUMNS, 0, -1):
-        legend = figure.legend(
-            handles, labels, loc="outside lower center", ncols=n_columns, frameon=False
-        )
-        if n_columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
-            return
-        legend.remove()
 
 
 def _panel(
@@ -176,6 +165,26 @@ def _stretches(x: NDArray[np.float64], signed: bool) -> list[NDArray[np.intp]]:
 
 def _once(axes: Axes, label: str) -> str | None:
     return None if label in axes.get_legend_handles_labels()[1] else label
+
+
+def add_legend(figure: Figure, labelled: Mapping[str, Any]) -> None:
+    """Below the panels, in as many columns as the figure is wide enough for.
+
+    Args:
+        figure: with a constrained layout.
+        labelled: what is shown by its label.
+    """
+    for n_columns in range(MOST_COLUMNS, 0, -1):
+        legend = figure.legend(
+            labelled.values(),
+            labelled.keys(),
+            loc="outside lower center",
+            ncols=n_columns,
+            frameon=False,
+        )
+        if n_columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()
 
 
 def save_figure(figure: Figure, path: Path) -> None:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from zeroshot.figures import METHOD_COLOURS, REFERENCE_STYLES, save_figure
+from zeroshot.figures import METHOD_COLOURS, REFERENCE_STYLES, add_legend, save_figure
 from zeroshot.finetune_results import RETURN_VERSUS_STEPS, Record, read_records
 from zeroshot.finetune_starts import NEAREST, SCRATCH, STANDARDISED
 from zeroshot.finetune_statistics import NEAR_EXPERT, expert_target
@@ -65,16 +65,15 @@ def return_versus_steps(records: Sequence[Record]) -> Figure:
         f"{seeds} seed{'s' if seeds != 1 else ''}",
         fontsize=12,
     )
-    figure.supxlabel("environment steps", fontsize=10)
+    for panel in panels[: len(contexts)][-n_columns:]:
+        panel.set_xlabel("environment steps", fontsize=10)
     figure.supylabel("return of an episode", fontsize=10)
     labelled = {
         label: handle
         for panel in panels[: len(contexts)]
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(
-        labelled.values(), labelled.keys(), loc="outside lower center", ncols=5, frameon=False
-    )
+    add_legend(figure, labelled)
     return figure
 
 

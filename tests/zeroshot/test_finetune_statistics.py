@@ -91,6 +91,9 @@ def test_the_figure_has_a_panel_a_context_and_intervals_over_seeds() -> None:
     ]
     figure = return_versus_steps(records)
     assert [axes.get_title() for axes in figure.axes] == ["speed=2", "speed=10"]
+    assert [axes.get_xlabel() for axes in figure.axes] == ["environment steps"] * 2
+    figure.draw_without_rendering()
+    assert figure.legends[0].get_window_extent().width <= figure.bbox.width
     axes = figure.axes[0]
     handles, labels = axes.get_legend_handles_labels()
     shown = dict(zip(labels, handles, strict=True))
