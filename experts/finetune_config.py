@@ -60,8 +60,8 @@ class FineTuneConfig:
             what the given policy has. 0 for `entropy_weight`, and SAC's own aim.
         hidden: width of each hidden layer of a policy that is not given.
         activation: of its hidden layers.
-        critic_hidden: width of each hidden layer of the critics, whose activation is ReLU. With
-            these and the batch below an update takes half the time of one with SB3's.
+        critic_hidden: width of each hidden layer of the critics, whose activation is ReLU. Like the
+            batch, smaller than SB3's, so that an update costs less.
         critic_norm: layer normalisation before each ReLU of the critics, as in RLPD (Ball et al.
             2023). Without it they put actions that were never tried above all others.
         discount: γ.

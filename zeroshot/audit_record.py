@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
-import sys
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experts.audit import Audit
-from experts.provenance import commit, machine, now, versions
+from experts.provenance import command, commit, machine, now, versions
 from experts.store import Experts, expert_name, load_experts, write_atomically
 from param_envs import family_of
 from zeroshot.suites import Suite
@@ -81,7 +79,7 @@ def audit_record(
         "confirming_episodes": audit.confirming_episodes,
         "deciding_episodes": audit.deciding_episodes,
         "seed": audit.seed,
-        "command": shlex.join(["zeroshot", *sys.argv[1:]]),
+        "command": command(),
         "commit": commit(),
         "versions": versions(),
         "machine": machine(),
