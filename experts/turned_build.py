@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from experts.jobs import BuildProgress, check_kept, manifest_path
 from experts.legacies import Legacies
-from experts.offpolicy import Saving
+from experts.offpolicy import CheckpointSchedule, Saving
+from experts.offpolicy.checkpoints import checkpoint_path, load_checkpoints, save_checkpoints
 from experts.offpolicy.turned import train_turned
 from experts.recipes import Recipe
 from experts.store import expert_name, load_expert, save_expert
@@ -17,6 +22,8 @@ from param_envs import Context, Family
 
 STATE = ".turned.safetensors"
 """The training's state, within the experts' folder; hidden, and gone when all experts are there."""
+STAGED = ".turned-checkpoints"
+"""Beside it, the policies along the training in the one frame; gone when they are turned."""
 SAVE_MINUTES = 5.0
 
 
@@ -30,6 +37,7 @@ def build_turned(
     recipe: Recipe,
     directory: Path,
     leaves: Sequence[Context] = (),
+    checkpoints: CheckpointSchedule | None = None,
     seed: int = 0,
     on_progress: Callable[[BuildProgress], None] | None = None,
 ) -> None:
@@ -47,6 +55,8 @@ def build_turned(
         recipe: of algorithm `sac` or `td3`; see `train_turned`.
         directory: where experts are written.
         leaves: contexts that are not trained in: those that are always held out.
+        checkpoints: which policies along the training are kept, each turned for every context;
+            steps count over all environments.
         seed: of everything.
         on_progress: called now and then.
 
@@ -81,7 +91,7 @@ def build_turned(
                 )
             )
 
-    state = directory / STATE
+    state, staged = directory / STATE, directory / STAGED
     if missing():
         experts = train_turned(
             family,
@@ -92,13 +102,43 @@ def build_turned(
             leaves=leaves,
             legacy=Legacies(directory, {known: origin}).of(known),
             seed=seed,
+            checkpoints=None if checkpoints is None else replace(checkpoints, directory=staged),
             saving=Saving(path=state, minutes=SAVE_MINUTES),
             on_steps=report,
         )
+        if checkpoints is not None:
+            turn_checkpoints(
+                checkpoint_path(staged, known), family, contexts, checkpoints.directory
+            )
         awaited = [manifest_path(directory, context) for context in missing()]
         for expert in experts:
             if manifest_path(directory, expert.context) in awaited:
                 save_expert(evaluated(expert), directory)
                 report(recipe.warm_steps)
     state.unlink(missing_ok=True)
+    shutil.rmtree(staged, ignore_errors=True)
     report(recipe.warm_steps)
+
+
+def turn_checkpoints(
+    path: Path, family: Family, contexts: Sequence[Context], directory: Path
+) -> None:
+    """Writes the policies of one context's file for each of several contexts, turned.
+
+    Args:
+        path: of the file.
+        family: the family; its `frames` turn the contexts.
+        contexts: that get a file each.
+        directory: of these files.
+
+    Raises:
+        ValueError: naming a damaged file, or for contexts that the family cannot turn.
+        OSError: if the disk is full or the folder cannot be written.
+    """
+    found = load_checkpoints(path)
+    for frame, context in zip(
+        family.frames(contexts, family.context(**found.record["context"])), contexts, strict=True
+    ):
+        policies = found.policies.behind(np.repeat(frame[None], len(found.steps), axis=0))
+        record = {**found.record, "context": dict(context)}
+        save_checkpoints(replace(found, policies=policies, record=record), directory)

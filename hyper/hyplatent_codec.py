@@ -132,6 +132,17 @@ class Span(nn.Module):
         return codes @ self.basis
 
 
+def principal_directions(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Centred rows (n, size): lengths (k,) along orthonormal directions (k, size), the least first.
+
+    These are the rows' span, without what rounding put into it; k is 0 for equal rows.
+    """
+    variances, directions = torch.linalg.eigh((rows @ rows.T).double())
+    kept = variances > RANK_TOLERANCE * variances[-1]
+    lengths = variances[kept].sqrt()
+    return lengths, (directions[:, kept] / lengths).float().T @ rows
+
+
 def span_codec(rows: Tensor, scaling: Scaling) -> Codec:
     """The codec whose outputs are coordinates in the span of scaled rows (n, size).
 
@@ -143,12 +154,9 @@ def span_codec(rows: Tensor, scaling: Scaling) -> Codec:
         ValueError: if all rows are equal.
     """
     scaled = torch.cat([scaling(block.float()) for block in rows.split(BLOCK)])
-    variances, directions = torch.linalg.eigh((scaled @ scaled.T).double())
-    if variances[-1] <= 0.0:
+    lengths, basis = principal_directions(scaled)
+    if len(lengths) == 0:
         raise ValueError(f"policies must differ to span anything, got {len(rows)} equal ones")
-    kept = variances > RANK_TOLERANCE * variances[-1]
-    lengths = variances[kept].sqrt()
-    basis = (directions[:, kept] / lengths).float().T @ scaled
     codec = Codec(scaling, Span(basis))
     unit = (lengths / math.sqrt(len(rows))).float()
     codec.code_scaling = Scaling(torch.zeros_like(unit), unit)

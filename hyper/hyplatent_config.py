@@ -51,8 +51,9 @@ class HypLatentConfig:
         weight_decay: added to the gradient, as torch's Adam has it.
         schedule: `cosine` falls to 0, `constant` stays.
         chunk_size: longest chunk of a vector that the autoencoder maps at once.
-        latent_size: length of a chunk's code.
-        autoencoder_updates: before the generator's training; the autoencoder is then fixed.
+        latent_size: longest code of a chunk; it is no longer than there are policies.
+        autoencoder_updates: before the generator's training, from the principal directions of up to
+            2,048 training policies, which for no more of them is the optimum; it is then fixed.
         autoencoder_learning_rate: Adam's, falling to 0.
         joint_autoencoder: go on training the encoder with F and the decoder with the generator.
         answer: what `policies` gives: the policy of `mean_samples` samples' mean parameters, or one
@@ -87,7 +88,7 @@ class HypLatentConfig:
     schedule: Rates = "cosine"
     chunk_size: int = 16_384
     latent_size: int = 32
-    autoencoder_updates: int = 1000
+    autoencoder_updates: int = 0
     autoencoder_learning_rate: float = 1e-3
     joint_autoencoder: bool = False
     answer: Answer = "mean"
@@ -102,9 +103,10 @@ class HypLatentConfig:
             sizes = getattr(self, name)
             require(name, sizes, sizes and min(sizes) >= 1, "widths of at least 1")
         counts = ("generator_steps", "updates", "batch_size", "chunk_size", "latent_size")
-        for name in (*counts, "autoencoder_updates", "mean_samples"):
+        for name in (*counts, "mean_samples"):
             require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
-        require("noise_size", self.noise_size, self.noise_size >= 0, "at least 0")
+        for name in ("noise_size", "autoencoder_updates"):
+            require(name, getattr(self, name), getattr(self, name) >= 0, "at least 0")
         for name in ("reconstruction_weight", "adversarial_weight", "auxiliary_weight"):
             value = getattr(self, name)
             require(name, value, 0 <= value < float("inf"), "at least 0 and finite")
@@ -141,5 +143,6 @@ class HypLatentConfig:
             learning_rate=2e-4,
             schedule="constant",
             latent_size=1024,
+            autoencoder_updates=1000,
             device="auto",
         )

@@ -21,26 +21,23 @@ class Autoencoder(nn.Module):
     As in Make-An-Agent, a linear map a chunk without offset, each way. Here chunks are cut by
     length alone, and inputs are centred, so that there is no layer normalisation of the codes: it
     would take away how far a policy is from the mean.
+
+    Linear maps lose least, by equation 1, between a chunk and its coordinates along the principal
+    directions of the training policies, so that is where they begin.
     """
 
-    def __init__(
-        self, lengths: Sequence[int], latent_size: int, *, generator: torch.Generator
-    ) -> None:
+    def __init__(self, directions: Sequence[Tensor]) -> None:
         """Builds the maps.
 
         Args:
-            lengths: of the chunks of a vector.
-            latent_size: length of a chunk's code.
-            generator: source of the initial weights.
+            directions: of each chunk of a vector, (latent_size, length), orthonormal ones first
+                and zeros where there are fewer.
         """
         super().__init__()
-        self.lengths = list(lengths)
-        self.latent_size = latent_size
-        self.encoders, self.decoders = nn.ParameterList(), nn.ParameterList()
-        for length in lengths:
-            directions = torch.randn(length, latent_size, generator=generator) / length**0.5
-            self.encoders.append(nn.Parameter(directions))
-            self.decoders.append(nn.Parameter(directions.T.clone()))
+        self.lengths = [each.shape[1] for each in directions]
+        self.latent_size = len(directions[0])
+        self.encoders = nn.ParameterList(nn.Parameter(each.T.clone()) for each in directions)
+        self.decoders = nn.ParameterList(nn.Parameter(each.clone()) for each in directions)
 
     @property
     def code_size(self) -> int:

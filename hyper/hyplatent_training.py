@@ -22,6 +22,7 @@ from hyper.hyplatent_codec import (
     Codec,
     PolicyBank,
     Scaling,
+    principal_directions,
     scaling_of,
     span_codec,
 )
@@ -115,7 +116,7 @@ def train_generator(
     draws = torch.Generator().manual_seed(seed)
     device = bank.rows.device
     losses: dict[str, float] = {}
-    share = 0.5 if config.space == "latents" else 0.0
+    share = 0.5 if config.space == "latents" and config.autoencoder_updates else 0.0
     codec = Codec(scaling_of(bank.rows, lengths, config.scale))
     targets = None
     if config.space == "latents":
@@ -231,35 +232,63 @@ def _with_autoencoder(
     share: float,
     progress: Callable[[float], None] | None,
 ) -> Codec:
-    """Trains the autoencoder by equation 1; its codes are scaled as vectors are."""
+    """The autoencoder by equation 1, begun at its optimum; its codes are scaled as vectors are."""
     chunks = chunk_lengths(bank.rows.shape[1], config.chunk_size)
-    autoencoder = Autoencoder(chunks, config.latent_size, generator=draws).to(bank.rows.device)
+    autoencoder = _principal_autoencoder(bank, scaling, chunks, config.latent_size, draws)
     updates = config.autoencoder_updates
+
+    def error(ids: Tensor) -> Tensor:
+        vectors = scaling(bank.rows[ids].float())
+        return reconstruction_loss(autoencoder.decode(autoencoder.encode(vectors)), vectors)
+
     descent = _Descent(
         autoencoder.parameters(),
         config,
         learning_rate=config.autoencoder_learning_rate,
-        updates=updates,
+        updates=max(1, updates),
     )
     every = max(1, updates // N_REPORTS)
     for update in range(1, updates + 1):
-        vectors = scaling(bank.rows[bank.draw(config.batch_size, draws)].float())
-        loss = reconstruction_loss(autoencoder.decode(autoencoder.encode(vectors)), vectors)
+        loss = error(bank.draw(config.batch_size, draws))
         descent.step(loss)
         if update % every == 0 or update == updates:
-            losses.update(_checked({"autoencoder": loss}, update, updates))
+            _checked({"autoencoder": loss}, update, updates)
             if progress is not None:
                 progress(share * update / updates)
+    with torch.no_grad():
+        losses["autoencoder"] = float(error(bank.draw(BLOCK, draws)))
     codec = Codec(scaling, autoencoder)
     with torch.no_grad():
         codes = torch.cat(
             [autoencoder.encode(scaling(block.float())) for block in bank.rows.split(BLOCK)]
         )
-    lengths = [config.latent_size] * len(chunks)
+    lengths = [autoencoder.latent_size] * len(chunks)
     codec.code_scaling = scaling_of(codes, lengths, config.scale)
     if not config.joint_autoencoder:
         autoencoder.requires_grad_(False)
     return codec
+
+
+def _principal_autoencoder(
+    bank: PolicyBank,
+    scaling: Scaling,
+    chunks: Sequence[int],
+    latent_size: int,
+    draws: torch.Generator,
+) -> Autoencoder:
+    """Its codes are coordinates along the directions in which a chunk differs most.
+
+    Those of `MOST_SPANNED` policies, where there are more.
+    """
+    order = torch.randperm(len(bank.rows), generator=draws)[:MOST_SPANNED]
+    rows = scaling(bank.rows[order.to(bank.rows.device)].float())
+    size = min(latent_size, len(rows))
+    found = []
+    for chunk in rows.split(list(chunks), dim=1):
+        directions = principal_directions(chunk)[1][-size:]
+        missing = directions.new_zeros(size - len(directions), chunk.shape[1])
+        found.append(torch.cat([directions, missing]))
+    return Autoencoder(found)
 
 
 def _encoded(bank: PolicyBank, codec: Codec) -> Tensor:

@@ -155,6 +155,7 @@ def turn_experts(
     out: Path,
     recipe: str,
     warm_steps: int | None,
+    checkpoints: CheckpointSchedule | None = None,
     seed: int,
 ) -> int:
     """Trains one policy for all of a suite's contexts, turned; returns the exit code.
@@ -166,6 +167,7 @@ def turn_experts(
         out: folder of the experts.
         recipe: name of a recipe of SAC or TD3.
         warm_steps: environment steps over all contexts, None for the recipe's own.
+        checkpoints: which policies along the training are kept.
         seed: of everything.
 
     Raises:
@@ -188,6 +190,7 @@ def turn_experts(
             recipe=_recipe(suite, recipe, warm_steps),
             directory=out,
             leaves=suite.held_out,
+            checkpoints=checkpoints,
             seed=seed,
             on_progress=report,
         )

@@ -19,6 +19,15 @@ SuiteName = Annotated[Positional[str], arg(metavar="SUITE")]
 ZooPath = Annotated[Path | None, arg(metavar="FOLDER")]
 
 
+def _checkpoints(given: Build | Turn) -> CheckpointSchedule | None:
+    asked = (given.checkpoint_every, given.checkpoint_from, given.checkpoint_last)
+    if asked == (None, 0, None):
+        return None  # without importing torch
+    from experts.batched_build import checkpoints_in
+
+    return checkpoints_in(given.out, *asked)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Build(EngineOptions):
     """Train the experts that a folder does not have yet; killed and started again, it goes on.
@@ -98,17 +107,9 @@ class Build(EngineOptions):
             anchors=self.anchors,
             anchor_zoo=self.anchor_zoo,
             along=self.along,
-            checkpoints=self._checkpoints(),
+            checkpoints=_checkpoints(self),
             seed=self.seed,
         )
-
-    def _checkpoints(self) -> CheckpointSchedule | None:
-        asked = (self.checkpoint_every, self.checkpoint_from, self.checkpoint_last)
-        if asked == (None, 0, None):
-            return None  # without importing torch
-        from experts.batched_build import checkpoints_in
-
-        return checkpoints_in(self.out, *asked)
 
     def _batched(self) -> int:
         alone = (
@@ -167,6 +168,10 @@ class Turn:
         zoo: Folder that has its expert, to start from.
         recipe: Recipe of SAC or TD3.
         warm_steps: Environment steps over all contexts, instead of the recipe's.
+        checkpoint_every: Keep the policy after so many environment steps each, over all contexts;
+            FOLDER/checkpoints then has it turned for every context.
+        checkpoint_from: With --checkpoint-every: environment steps before the first.
+        checkpoint_last: With --checkpoint-every: keep only so many, those of the end.
         seed: Of everything.
     """
 
@@ -176,6 +181,9 @@ class Turn:
     zoo: Annotated[Path, arg(metavar="FOLDER")]
     recipe: str = "sac-laptop"
     warm_steps: int | None = None
+    checkpoint_every: int | None = None
+    checkpoint_from: int = 0
+    checkpoint_last: int | None = None
     seed: int = 0
 
     def __call__(self) -> int:
@@ -189,6 +197,7 @@ class Turn:
             out=self.out,
             recipe=self.recipe,
             warm_steps=self.warm_steps,
+            checkpoints=_checkpoints(self),
             seed=self.seed,
         )
 

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.numpy import save as save_tensors
 
 from experts.offpolicy.state import reading
-from experts.policy import Floats, MLPPolicies
+from experts.policy import MLPPolicies
 from experts.store import expert_name, write_atomically
 from experts.validation import require
 
@@ -93,6 +93,22 @@ def load_checkpoints(path: Path) -> PolicyCheckpoints:
         )
 
 
+def save_checkpoints(found: PolicyCheckpoints, directory: Path) -> Path:
+    """Writes the file of one context, whole or not at all; returns its path.
+
+    Raises:
+        OSError: if the disk is full or the folder cannot be written.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    tensors: dict[str, NDArray[Any]] = {"steps": found.steps}
+    for name, layers in (("weight", found.policies.weights), ("bias", found.policies.biases)):
+        tensors |= {f"{name}.{layer}": array for layer, array in enumerate(layers)}
+    told = {**found.record, "activation": found.policies.activation}
+    path = checkpoint_path(directory, found.record["context"])
+    write_atomically(path, save_tensors(tensors, metadata={"record": json.dumps(told)}))
+    return path
+
+
 class CheckpointRecorder:
     """Keeps the policies of K agents as their training goes on, and writes them now and then."""
 
@@ -133,17 +149,11 @@ class CheckpointRecorder:
         """Writes everything, one file an agent, each whole or not at all."""
         if not self._unwritten:
             return
-        self._schedule.directory.mkdir(parents=True, exist_ok=True)
         steps = np.array(self._steps, dtype=np.int64)
         for i, record in enumerate(self._records):
-            tensors: dict[str, NDArray[Any]] = {"steps": steps}
-            for name, layers in self._layers(i).items():
-                tensors |= {f"{name}.{layer}": array for layer, array in enumerate(layers)}
-            told = {**record, "activation": self._policies[0].activation}
-            write_atomically(
-                checkpoint_path(self._schedule.directory, record["context"]),
-                save_tensors(tensors, metadata={"record": json.dumps(told)}),
-            )
+            policies = MLPPolicies.stack([kept.select([i]) for kept in self._policies])
+            found = PolicyCheckpoints(policies=policies, steps=steps, record=record)
+            save_checkpoints(found, self._schedule.directory)
         self._unwritten = 0
 
     def restore(self, steps: int, last: int | None) -> None:
@@ -176,10 +186,3 @@ class CheckpointRecorder:
                     [each.policies.select([row]) for each, row in zip(found, rows, strict=True)]
                 )
             )
-
-    def _layers(self, i: int) -> dict[str, list[Floats]]:
-        layers = range(len(self._policies[0].weights))
-        return {
-            "weight": [np.stack([p.weights[layer][i] for p in self._policies]) for layer in layers],
-            "bias": [np.stack([p.biases[layer][i] for p in self._policies]) for layer in layers],
-        }

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from experts.evaluation import play
+from experts.offpolicy.checkpoints import CheckpointRecorder, CheckpointSchedule
 from experts.offpolicy.legacy import Legacy
 from experts.offpolicy.loop import Loop
 from experts.offpolicy.state import Saving
@@ -42,6 +43,7 @@ def train_turned(
     legacy: Legacy | None = None,
     seed: int = 0,
     n_threads: int = 1,
+    checkpoints: CheckpointSchedule | None = None,
     saving: Saving | None = None,
     on_steps: Callable[[int], None] | None = None,
 ) -> list[Expert]:
@@ -63,6 +65,8 @@ def train_turned(
         legacy: what the training of `start` left, to go on from.
         seed: of everything.
         n_threads: threads that environments step on, 0 for all cores.
+        checkpoints: which policies along the training are kept, in the file of `start`'s context;
+            steps count over all environments.
         saving: makes the training resumable.
         on_steps: called now and then with the environment steps done so far. An exception that it
             raises ends the training.
@@ -103,7 +107,7 @@ def train_turned(
         n_threads=n_threads,
         warm_starts=[start],
         identity={"agents": [record]},
-        recorder=None,
+        recorder=None if checkpoints is None else CheckpointRecorder(checkpoints, [record]),
         saving=saving,
         legacy=legacy,
         turned=trained,

@@ -10,14 +10,15 @@ import pytest
 import torch
 
 from experts import Expert, load_expert
-from experts.jobs import manifest_path
-from experts.offpolicy import Saving, train_many, train_turned
+from experts.collections import read_checkpoints
+from experts.jobs import BuildProgress, manifest_path
+from experts.offpolicy import CheckpointSchedule, Saving, train_many, train_turned
 from experts.offpolicy.crowd import Crowd
 from experts.offpolicy.legacy import Legacy
 from experts.offpolicy.loop import Loop
 from experts.offpolicy.turned import turn
 from experts.store import save_expert
-from experts.turned_build import STATE, build_turned
+from experts.turned_build import STAGED, STATE, build_turned
 from param_envs import ParamVectorEnv, family_of
 from tests.experts.test_offpolicy_training import RECIPES, Killed, assert_same_experts, killed_after
 
@@ -177,6 +178,41 @@ def test_a_build_writes_what_is_missing(
     monkeypatch.setattr("experts.turned_build.train_turned", trainings.append)
     build_turned(ANT, CONTEXTS, **arguments)
     assert trainings == []
+
+
+def test_policies_along_the_training_are_turned_as_experts_are(
+    zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("experts.turned_build.evaluated", lambda expert: expert)
+    monkeypatch.setattr("experts.turned_build.SAVE_MINUTES", 0.0)
+    found = {}
+    for name in ("whole", "killed"):
+        out = tmp_path / name
+        schedule = CheckpointSchedule(directory=out / "checkpoints", every=6, start=12)
+        arguments = {"home": HOME, "zoo": zoo, "directory": out, "checkpoints": schedule}
+        if name == "killed":
+
+            def kill(progress: BuildProgress) -> None:
+                if progress.steps_done >= 18:
+                    raise Killed
+
+            with pytest.raises(Killed):
+                build_turned(ANT, CONTEXTS, on_progress=kill, **arguments, **ARGUMENTS)
+            assert (out / STAGED).exists()
+        build_turned(ANT, CONTEXTS, **arguments, **ARGUMENTS)
+        assert not (out / STAGED).exists()
+        found[name] = read_checkpoints(out / "checkpoints", CONTEXTS)
+    whole, killed = found.values()
+    assert [list(steps) for steps in whole.steps] == [[12, 18, 24]] * 4
+    for own, resumed in zip(whole.vectors, killed.vectors, strict=True):
+        np.testing.assert_array_equal(own, resumed)
+    # All are one policy: what it does where it looks turns with the direction.
+    frames = ANT.frames(CONTEXTS, HOME)
+    seen = np.random.default_rng(0).normal(size=(3, frames.shape[1]))
+    acted = [whole.policies(i).act(seen @ np.linalg.inv(frames[i]).T) for i in range(4)]
+    for each in acted:
+        np.testing.assert_allclose(each, acted[1], atol=1e-4)
+    assert not np.allclose(whole.policies(0).act(seen), acted[1], atol=1e-2)
 
 
 def test_experts_that_are_lost_while_they_are_evaluated_cost_no_training(

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from hyper.hyplatent_codec import Codec, PolicyBank, scaling_of, span_codec
+from hyper.hyplatent_config import HypLatentConfig
 from hyper.hyplatent_networks import Autoencoder, Discriminator, Generator
 from hyper.hyplatent_training import (
     auxiliary_loss,
     discriminator_loss,
     generator_loss,
     reconstruction_loss,
+    train_generator,
 )
 
 
@@ -87,7 +90,7 @@ def test_scaling_by_tensors_or_limits() -> None:
 
 def test_a_codec_undoes_what_it_does() -> None:
     rows = torch.randn(20, 6, generator=draws())
-    autoencoder = Autoencoder([3, 3], 3, generator=draws())
+    autoencoder = Autoencoder(torch.randn(2, 3, 3, generator=draws()))
     scaling = scaling_of(rows, [6], "tensors")
     for index in range(2):  # square maps have inverses
         inverse = torch.linalg.inv(autoencoder.encoders[index].detach())
@@ -116,6 +119,25 @@ def test_a_span_loses_nothing_and_counts_errors_as_parameters_do() -> None:
     other = codes + torch.randn(codes.shape, generator=draws())
     wanted = (codec.scaled_parameters(other) - codec.scaled_parameters(codes)).square().mean()
     torch.testing.assert_close(codec.error(other, codes), wanted)
+
+
+def test_an_autoencoder_begins_where_training_would_lead() -> None:
+    rows = torch.randn(12, 2, generator=draws()) @ torch.randn(2, 60, generator=draws())
+    rows += 0.3 * torch.randn(rows.shape, generator=draws())
+    rows[:, 30:] = 1.0  # a chunk that is the same in all policies
+    bank = PolicyBank([rows], [np.zeros((12, 1))])
+    config = HypLatentConfig(space="latents", chunk_size=30, latent_size=2, updates=1)
+
+    def error(config: HypLatentConfig) -> float:
+        codec = train_generator(bank, [60], config, seed=0).codec
+        found = codec.scaled_parameters(codec.encode(rows))
+        assert (codec.decode(codec.encode(rows))[:, 30:] - 1.0).abs().max() < 1e-5
+        return reconstruction_loss(found, codec.scaling(rows)).item()
+
+    least = (torch.linalg.svdvals(scaling_of(rows, [60], "tensors")(rows))[2:] ** 2).sum() / 720
+    assert error(config) == pytest.approx(least.item(), rel=1e-4)
+    assert error(replace(config, autoencoder_updates=200)) > 0.999 * least.item()
+    assert error(replace(config, latent_size=50)) < 1e-6 * least.item(), "a code of every policy"
 
 
 def test_equal_policies_span_nothing() -> None:
