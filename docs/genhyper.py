@@ -1,7 +1,8 @@
-"""Writes what docs/genhyper.md says about results: `python docs/genhyper.py [FOLDER]`.
+"""Writes what docs/genhyper.md says about results: `python docs/genhyper.py [FOLDER ...]`.
 
-With the folder of `zeroshot reproduce genhyper`, its small files are copied to
-docs/results/genhyper first, and all its episodes are packed into docs/results/genhyper/rows.
+With folders of `zeroshot reproduce genhyper`, their small files are copied to docs/results/genhyper
+first, or to docs/results/genhyper-policies where they learned from many policies of each task, and
+all episodes are packed into `rows` there; the page's pictures are copied, too.
 Everything between the page's two markers is from docs/results; what no file there has is called not
 measured.
 """
@@ -9,6 +10,7 @@ measured.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,19 +20,30 @@ import numpy as np
 
 from zeroshot.finetune_starts import UNTRAINED
 from zeroshot.published import GENHYPER_TABLE_1
+from zeroshot.reproduce.execution import RUNS
 from zeroshot.reproduce.genhyper import METHODS, OLDER, SIZES, UNIFORM
 from zeroshot.reproduce.pages import NOT_MEASURED, fill, publish, trivial_lines
+from zeroshot.reproduce.records import RESULTS as SMALL
 from zeroshot.reproduce.records import read_results
 from zeroshot.reproduce.tables import TUNING_HEADER, tuning_words
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path("docs/results")
 COPIES = RESULTS / "genhyper"
+POLICIES = RESULTS / "genhyper-policies"
+IMAGES = Path("docs/images")
 PAGE = Path("docs/genhyper.md")
 BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
 
 BESIDE = ("expert", "nearest", "best-single")
 """References that stand beside the methods."""
+LEARNING = METHODS[: METHODS.index("hyperzero")]
+"""Methods that learn from policies' weights, and so from many policies of a task."""
+PICTURES = {
+    "table/{suite}-tasks-15/return-versus-context.png": "{suite}-tasks-15.png",
+    "finetuning/{suite}-tasks-15-20000/return-versus-steps.png": "{suite}-finetuning.png",
+}
+"""Figures of runs to those of the page."""
 
 Record = dict[str, Any]
 
@@ -63,24 +76,26 @@ TUNED = "finetuning"
 """The part of the plan that fine-tunes."""
 
 
-def table(suite: str, records: Sequence[Record]) -> str:
+def table(suite: str, records: Sequence[Record], methods: Sequence[str] = METHODS) -> str:
     """Table I on one suite: mean returns, a line a number of training tasks.
 
     Args:
         suite: its name.
         records: as `read_results` gives them.
+        methods: its columns.
     """
     published = GENHYPER_TABLE_1.get(suite, {})
+    columns = (*methods, *BESIDE)
     lines = [
-        f"| {suite}: training tasks | published | {' | '.join((*METHODS, *BESIDE))} | splits |",
-        f"|---|{'--:|' * (len(METHODS) + len(BESIDE) + 2)}",
+        f"| {suite}: training tasks | published | {' | '.join(columns)} | splits |",
+        f"|---|{'--:|' * (len(columns) + 2)}",
     ]
     tables = [record for record in records if record["part"] != "choices"]
     for size in SIZES[suite.removesuffix("-macaw")]:
         found = _best(suite, size, tables)
         rows = {} if found is None else found["methods"]
         cells = [f"{published[size]:.2f}" if size in published else ""]
-        cells += [_spread(rows[name]) if name in rows else "-" for name in (*METHODS, *BESIDE)]
+        cells += [_spread(rows[name]) if name in rows else "-" for name in columns]
         cells.append(str(min(row["splits"] for row in rows.values())) if rows else "-")
         lines.append(f"| {size} | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -126,18 +141,17 @@ def choices_table(records: Sequence[Record]) -> str:
     return "\n".join(lines)
 
 
-def tunings_table(folder: Path) -> str:
+def tunings_table(tunings: Sequence[Record]) -> str:
     """Fine-tuning, a line a start.
 
     Args:
-        folder: of small files; those that are not of a fine-tuning are passed over.
+        tunings: the small files' content.
     """
     lines = [
         f"| suite, training tasks, steps | {' | '.join(TUNING_HEADER[1:])} |",
         f"|---|---|{'--:|' * (len(TUNING_HEADER) - 2)}",
     ]
-    for path in sorted((folder / TUNED).glob("*.json")):
-        record = json.loads(path.read_text())
+    for record in tunings:
         n_tasks = record["split_rule"].removeprefix("tasks:")
         preset = "" if record["preset"] == "default" else f", preset {record['preset']}"
         said = f"{record['suite']}, {n_tasks}, {record['steps'][-1]:,}{preset}"
@@ -165,12 +179,36 @@ def samples_table(folder: Path) -> str:
     return "\n".join(lines)
 
 
-def made_line(records: Sequence[Record]) -> str:
-    """Who made the numbers."""
-    found = [record for record in records if record["suite"] in (*UNIFORM, *OLDER)]
+def policies_part(records: Sequence[Record]) -> list[str]:
+    """What learning from many policies of each task does.
+
+    Args:
+        records: of such runs alone.
+    """
+    if not records:
+        return [f"From many policies of each task: {NOT_MEASURED}."]
+    return [
+        "From many policies of each task, where the numbers above are from its expert alone:",
+        *(
+            table(suite, records, LEARNING)
+            for suite in UNIFORM
+            if any(record["suite"] == suite for record in records)
+        ),
+        f"From many policies: {verdict(records)}",
+    ]
+
+
+def made_line(records: Sequence[Record], tunings: Sequence[Record] = ()) -> str:
+    """Who made the numbers.
+
+    Args:
+        records: of runs.
+        tunings: of fine-tunings.
+    """
+    found = [*(record for record in records if record["suite"] in (*UNIFORM, *OLDER)), *tunings]
     if not found:
         return f"Runs: {NOT_MEASURED}."
-    commits = sorted({one[:12] for r in found for one in r.get("commits", [r["commit"]])})
+    commits = sorted({one[:12] for r in found for one in r.get("commits") or [r["commit"]]})
     cores = sorted({str(record["machine"]["cores"]) for record in found})
     return (
         f"`zeroshot reproduce genhyper` at commit{'s' * (len(commits) > 1)} {', '.join(commits)}, "
@@ -185,7 +223,10 @@ def write(root: Path = ROOT) -> Path:
     Raises:
         ValueError: if the page lacks a marker, or a file of results is damaged.
     """
-    records = read_results(root / RESULTS)
+    known = read_results(root / RESULTS)
+    records = [record for record in known if record["collection"] is None]
+    many = [record for record in known if record["collection"] is not None]
+    tunings = [json.loads(file.read_text()) for file in _tunings(root / COPIES)]
     parts = [
         "Mean zero-shot return over the five held-out tasks ± its standard deviation over fits, "
         "each of which plays other starts, and the paper's HypLatent; a hyphen: "
@@ -197,6 +238,7 @@ def write(root: Path = ROOT) -> Path:
         "over its size, and that is small, so ratios there differ by much.",
         choices_table(records),
         verdict(records),
+        *policies_part(many),
         "Many policies of each held-out task (`zeroshot samples`): the oracle's are chosen by the "
         "returns that are reported, which no method could do.",
         samples_table(root / COPIES / "samples"),
@@ -204,10 +246,31 @@ def write(root: Path = ROOT) -> Path:
         "the first step and after the last, how many runs come to 95 % of the expert's return, the "
         "median of the steps that it takes, how far the runs fall below their start at most, and "
         "how many of them by more than a tenth of it.",
-        tunings_table(root / COPIES),
-        made_line(records),
+        tunings_table(tunings),
+        made_line(known, tunings),
     ]
     return fill(root / PAGE, BEGIN, END, "\n\n".join(parts))
+
+
+def take(folder: Path, root: Path = ROOT) -> str:
+    """Copies what a reproduction made, its pictures too; says how much.
+
+    Raises:
+        FileNotFoundError: if the folder has no results.
+    """
+    many = any(record["collection"] is not None for record in read_results(folder / SMALL))
+    said = publish(folder, root / (POLICIES if many else COPIES))
+    if not many:
+        for suite in UNIFORM:
+            for drawn, name in PICTURES.items():
+                file = folder / RUNS / drawn.format(suite=suite)
+                if file.exists():
+                    shutil.copyfile(file, root / IMAGES / name.format(suite=suite))
+    return said
+
+
+def _tunings(folder: Path) -> list[Path]:
+    return sorted((folder / TUNED).glob("*.json"))
 
 
 def _pairs(choice: Choice, suite: str, records: Sequence[Record]) -> list[list[float]]:
@@ -225,5 +288,5 @@ def _best(suite: str, size: int, records: Sequence[Record]) -> Record | None:
 
 if __name__ == "__main__":
     for argument in sys.argv[1:]:
-        print(publish(Path(argument), ROOT / COPIES))
+        print(take(Path(argument)))
     print(write())

@@ -1,7 +1,8 @@
 """Writes docs/leaderboard.md from the results in docs/results: `python docs/leaderboard.py`.
 
-A section a suite, split and set of experts; a line a method, from the file with the most splits
-that has it, the latest of equals. A test fails while the page is not what this writes.
+A section a suite, split, set of experts and of other policies; a line a method, from the file with
+the most splits that has it, the latest of equals. A test fails while the page is not what this
+writes.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ context) and 1 for each context's own expert, with its 95 % interval, which redr
 contexts ([evaluation.md](evaluation.md#numbers)). *Copies* is the share of a method's policies that
 are a training expert's own, where the rows tell.
 Rows in italics learn nothing ([evaluation.md](evaluation.md)). Only rows of one section compare:
-others have other contexts, splits or experts.
+others have other contexts, splits or experts. Where a heading names *policies*, by the checksum of
+what [genhyper.md](genhyper.md#commands) tells how to make, methods in weight space learned from
+many policies of each task and not from its expert alone.
 
 To add results: copy a run's `summary.json` into docs/results as NAME.json, or with `python
 docs/hyperzero.py FOLDER` those of `zeroshot reproduce hyperzero`, then `python
@@ -60,12 +63,13 @@ def grouped(records: Sequence[Record]) -> dict[str, list[Record]]:
     keyed: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
         key = (record["suite"], record["suite_version"], record["split_rule"], record["experts"])
-        keyed.setdefault(key, []).append(record)
+        keyed.setdefault((*key, record["collection"]), []).append(record)
     found: dict[str, list[Record]] = {}
     for key in sorted(keyed, key=lambda k: (order.get(k[0], len(order)), *map(str, k))):
-        suite, version, rule, experts = key
-        others = [k for k in keyed if k[:3] == key[:3]]
-        which = f", experts {experts or 'unrecorded'}" if len(others) > 1 else ""
+        suite, version, rule, experts, collection = key
+        several = len({k[3] for k in keyed if k[:3] == key[:3]}) > 1
+        which = f", experts {experts or 'unrecorded'}" if several else ""
+        which += f", policies {collection}" if collection else ""
         found[f"{suite} v{version}, {rule}{which}"] = keyed[key]
     return found
 

@@ -1,5 +1,6 @@
 """docs/genhyper.md's numbers: from committed results, or called not measured."""
 
+import json
 from pathlib import Path
 from types import ModuleType
 
@@ -10,6 +11,7 @@ from zeroshot.references import REFERENCES
 from zeroshot.reproduce.genhyper import CHOICES as CHOSEN_OTHERWISE
 from zeroshot.reproduce.genhyper import GENHYPER
 from zeroshot.reproduce.genhyper import METHODS as PLANNED
+from zeroshot.results import ROWS, SETTINGS
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +79,43 @@ def test_the_page_says_whether_the_adversary_adds_anything(
     assert said in genhyper.write(root).read_text()
 
 
+def test_many_policies_a_task_are_a_table_of_their_own(genhyper: ModuleType, root: Path) -> None:
+    assert "From many policies of each task: not measured." in genhyper.write(root).read_text()
+    alone = record("ant-dir", {"hyplatent": 0.9}, split_rule="tasks:15", date="2026-01-01")
+    save(alone, root, "genhyper/alone.json")
+    pair = {"hyplatent": {"weight-regression": [0.1, 0.05, 0.15]}}
+    many = record("ant-dir", {"hyplatent": 0.7}, split_rule="tasks:15", collection="c1", vs=pair)
+    save(many, root, "genhyper-policies/many.json")
+    text = genhyper.write(root).read_text()
+    above, below = text.split("From many policies of each task, where")
+    assert "900.0" in above and "700.0" not in above
+    assert "700.0" in below and "900.0" not in below
+    assert "From many policies: HypLatent with noise and adversary" in below
+
+
+def test_what_a_reproduction_made_goes_where_it_belongs(
+    genhyper: ModuleType, root: Path, tmp_path: Path
+) -> None:
+    for name, collection in (("alone", None), ("many", "c1")):
+        folder = tmp_path / name
+        made = record("ant-dir", {"hyplatent": 0.9}, collection=collection)
+        path = folder / "results" / "table" / "ant-dir-tasks-15.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(made))
+        run = folder / "runs" / "table" / "ant-dir-tasks-15"
+        run.mkdir(parents=True)
+        (run / SETTINGS).write_text("{}")
+        (run / ROWS).write_text("")
+        (run / "return-versus-context.png").write_bytes(name.encode())
+        (root / genhyper.IMAGES).mkdir(exist_ok=True)
+        assert genhyper.take(folder, root) == "1 files copied, 1 runs packed"
+    results = root / "docs" / "results"
+    for name in ("genhyper", "genhyper-policies"):
+        assert (results / name / "table" / "ant-dir-tasks-15.json").exists()
+        assert (results / name / "rows" / "table" / "ant-dir-tasks-15.jsonl.xz").exists()
+    assert (root / genhyper.IMAGES / "ant-dir-tasks-15.png").read_bytes() == b"alone"
+
+
 def test_samples_have_a_line_an_answer(genhyper: ModuleType, root: Path) -> None:
     sampled = {"suite": "ant-dir", "split_rule": "tasks:15", "method": "hyplatent"}
     found = {**sampled, "returns": {"mean policy": 600.04, "oracle: best 1 of 9": 640.0}}
@@ -105,6 +144,10 @@ def test_fine_tunings_have_a_line_a_start(genhyper: ModuleType, root: Path) -> N
         "preset": "default",
         "td_weight": 0.1,
         "steps": [0, 2000, 40000],
+        "commits": ["0000000000001111", "2222222222223333"],
+        "date": "2026-02-01",
+        "machine": {"cores": 2},
+        "versions": {"mujoco": "4.0.0"},
         "starts": {"scratch": never, "scratch-standardised": row, "hyplatent": row},
     }
     save(tuned, root, "genhyper/finetuning/cheetah-vel-tasks-15.json")
@@ -118,6 +161,7 @@ def test_fine_tunings_have_a_line_a_start(genhyper: ModuleType, root: Path) -> N
     assert f"{label} scratch-standardised {tail}" in text, "it has no TD term"
     assert f"{label} hyplatent, TD weight 0 {tail}" in text
     assert f"40,000, preset paper | hyplatent, TD weight 0.1 {tail}" in text
+    assert "at commits 000000000000, 222222222222, 2026-02-01 to 2026-02-01, 2 cores" in text
 
 
 def test_every_column_is_of_the_plan(genhyper: ModuleType) -> None:

@@ -84,6 +84,7 @@ def record(suite: str, methods: dict[str, float], **changes: Any) -> dict[str, A
         "vs": {},
         "as_good_as_learned": [],
         "experts": "e1",
+        "collection": None,
         "part": "main",
         "commit": "0123456789abcdef",
         "date": "2026-01-02T03:04:05",
@@ -150,6 +151,18 @@ def test_files_of_the_same_suite_split_and_experts_are_one_section(
     (nearest,) = [line for line in rows if "nearest" in line]
     assert "| 800.0 |" in nearest and "[few](results/few.json)" in nearest
     assert "cheetah-speed-v1-random085-experts-e1" in text
+
+
+def test_runs_from_other_policies_are_a_section_of_their_own(
+    leaderboard: ModuleType, tmp_path: Path
+) -> None:
+    save(record("cheetah-vel", {"expert": 1.0, "mine": 0.5}), tmp_path, "alone.json")
+    many = record("cheetah-vel", {"expert": 1.0, "mine": 0.9}, collection="c1")
+    save(many, tmp_path, "many.json")
+    one, another = leaderboard.write(tmp_path).read_text().split("\n## ")[1:]
+    assert one.startswith("cheetah-vel v1, random:0.85\n") and "| 0.500 |" in one
+    assert another.startswith("cheetah-vel v1, random:0.85, policies c1\n")
+    assert "| 0.900 |" in another and "| 0.500 |" not in another
 
 
 def test_splits_and_copies_are_the_methods_own(leaderboard: ModuleType, tmp_path: Path) -> None:

@@ -44,7 +44,8 @@ def write_record(work: PlannedRun, out: Path) -> dict[str, Any]:
     """Writes the small file of a finished run, and returns what it says.
 
     Beside what its summary says: `part` and `name`; `run_command`, the `zeroshot run` that does
-    the same; the `experts`' checksum; the `commits` that fitted and played, where a run was gone
+    the same; the checksums of the `experts` and of their `collection`, None for no other policies
+    than the experts; the `commits` that fitted and played, where a run was gone
     on with more than one; each method's `returns`, a mean a seed; and `vs`, method to
     other row to [difference of the ratios, lower, upper end of its 95 % interval].
     """
@@ -68,6 +69,7 @@ def write_record(work: PlannedRun, out: Path) -> dict[str, Any]:
         for name, pairs in summary["vs"].items()
     }
     found["experts"] = settings["experts"]
+    found["collection"] = settings.get("collection")
     found["commits"] = sorted({row["commit"] for row in rows})
     found["run_command"] = work.command(folder)
     return _write(found, record_path(work, out))
@@ -121,7 +123,7 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
             raise ValueError(f"{path}: the run is not complete")
         if "split_rule" not in record:
             record["split_rule"] = f"random:{record['train_fraction']!r}"
-        for name in ("as_good_as_learned", "experts", "part", "few_shot"):
+        for name in ("as_good_as_learned", "experts", "collection", "part", "few_shot"):
             record.setdefault(name, None)
         record.setdefault("score_ci", {})
         for row in record["methods"].values():

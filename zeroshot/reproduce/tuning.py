@@ -101,6 +101,7 @@ def tuning_record(work: PlannedFineTuning, folder: Path) -> dict[str, Any]:
         "td_weight": asked.config.td_weight,
         "starts": summarise(records),
         "run_command": work.command(folder),
+        "commits": sorted({record["commit"] for record in records}),
         "steps": records[0]["steps"],
         "curves": {
             start: [_curve(own) for own in _by_context(records, start)] for start in work.starts
