@@ -79,7 +79,7 @@ def build_experts(
         estimate: only print what it will take.
         chain: warm-start from neighbours.
         anchors: contexts trained from scratch in a chained build, as feature=value words; `all` for
-            every one.
+            every one that is not always held out.
         anchor_zoo: folder of experts that the anchors are warm-started from in their turn.
         along: features that a chain may change, all if empty.
         checkpoints: which policies along the trainings are kept, and where.
@@ -97,7 +97,8 @@ def build_experts(
     if handed_on is not None:
         chosen = replace(chosen, handed_on=handed_on)
     contexts = grid_contexts(suite, only) or suite.contexts
-    given = contexts if tuple(anchors) == ("all",) else grid_contexts(suite, anchors)
+    every = [context for context in contexts if context not in suite.held_out]
+    given = every if tuple(anchors) == ("all",) else grid_contexts(suite, anchors)
     roots = (given or default_anchors(suite)) if chain else ()
     console = Console()
     if estimate:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experts import Experts, Played, Rollouts, load_experts, play
+from experts import Experts, Played, Rollouts, load_experts, play, zoo_path
 from experts.estimates import Speed
+from experts.jobs import Job
 from zeroshot.bench import Bench
 from zeroshot.cli import main
 from zeroshot.estimates import clock
@@ -318,6 +319,23 @@ def test_the_estimate_of_a_build_starts_nothing(
     assert "experts: 40 to do, " in said and "with 4 workers; never under" in said
     assert not out.exists()
     assert main([*words, "--recipe", "magic", "--estimate"]) == 2
+
+
+def test_with_all_anchors_only_what_is_always_held_out_starts_from_a_neighbour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Job] = []
+    monkeypatch.setattr(
+        "zeroshot.expert_builds.print_build_estimate",
+        lambda suite, jobs, **_: asked.extend(jobs) or 0,
+    )
+    suite = SUITES["cheetah-vel"]
+    shipped, out = zoo_path(suite.zoo), tmp_path / "out"
+    words = ["experts", "build", suite.name, "--recipe", "sac-laptop", "--chain", "--estimate"]
+    assert main([*words, "--anchors", "all", "--anchor-zoo", str(shipped), "--out", str(out)]) == 0
+    starts = {job.context: job.warm_from.parent for job in asked if job.warm_from is not None}
+    assert len(starts) == len(suite.contexts)
+    assert {context for context, start in starts.items() if start == out} == set(suite.held_out)
 
 
 @pytest.mark.slow
