@@ -1,8 +1,8 @@
 """Writes what docs/genhyper.md says about results: `python docs/genhyper.py [FOLDER ...]`.
 
-With folders of `zeroshot reproduce genhyper`, their small files are copied to docs/results/genhyper
-first, or to docs/results/genhyper-policies where they learned from many policies of each task, and
-all episodes are packed into `rows` there; the page's pictures are copied, too.
+With folders of `zeroshot reproduce genhyper`, their small files are copied to the folder of the
+same name in docs/results first (genhyper, genhyper-policies or genhyper-alone), and all episodes
+are packed into its `rows`; the page's pictures are those of genhyper.
 Everything between the page's two markers is from docs/results; what no file there has is called not
 measured.
 """
@@ -23,14 +23,14 @@ from zeroshot.published import GENHYPER_TABLE_1
 from zeroshot.reproduce.execution import RUNS
 from zeroshot.reproduce.genhyper import METHODS, OLDER, SIZES, UNIFORM
 from zeroshot.reproduce.pages import NOT_MEASURED, fill, publish, trivial_lines
-from zeroshot.reproduce.records import RESULTS as SMALL
 from zeroshot.reproduce.records import read_results
 from zeroshot.reproduce.tables import TUNING_HEADER, tuning_words
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path("docs/results")
 COPIES = RESULTS / "genhyper"
-POLICIES = RESULTS / "genhyper-policies"
+POLICIES, ALONE = RESULTS / "genhyper-policies", RESULTS / "genhyper-alone"
+"""Of experts that have many policies a task beside them, learnt from all and from them alone."""
 IMAGES = Path("docs/images")
 PAGE = Path("docs/genhyper.md")
 BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
@@ -179,23 +179,21 @@ def samples_table(folder: Path) -> str:
     return "\n".join(lines)
 
 
-def policies_part(records: Sequence[Record]) -> list[str]:
+def policies_part(many: Sequence[Record], alone: Sequence[Record]) -> list[str]:
     """What learning from many policies of each task does.
 
     Args:
-        records: of such runs alone.
+        many: of such runs.
+        alone: of runs that learned from the same zoo's experts alone.
     """
-    if not records:
+    if not many:
         return [f"From many policies of each task: {NOT_MEASURED}."]
-    return [
-        "From many policies of each task, where the numbers above are from its expert alone:",
-        *(
-            table(suite, records, LEARNING)
-            for suite in UNIFORM
-            if any(record["suite"] == suite for record in records)
-        ),
-        f"From many policies: {verdict(records)}",
-    ]
+    parts = ["The same from a zoo that has many policies of each task beside its experts:"]
+    for said, records in (("many policies", many), ("experts alone", alone)):
+        for suite in UNIFORM:
+            if any(record["suite"] == suite for record in records):
+                parts += [f"{suite}, from {said} of that zoo:", table(suite, records, LEARNING)]
+    return [*parts, f"From many policies: {verdict(many)}"]
 
 
 def made_line(records: Sequence[Record], tunings: Sequence[Record] = ()) -> str:
@@ -224,8 +222,11 @@ def write(root: Path = ROOT) -> Path:
         ValueError: if the page lacks a marker, or a file of results is damaged.
     """
     known = read_results(root / RESULTS)
-    records = [record for record in known if record["collection"] is None]
-    many = [record for record in known if record["collection"] is not None]
+    many, alone = (
+        [record for record in known if record["file"].startswith(f"{folder.name}/")]
+        for folder in (POLICIES, ALONE)
+    )
+    records = [record for record in known if record not in [*many, *alone]]
     tunings = [json.loads(file.read_text()) for file in _tunings(root / COPIES)]
     parts = [
         "Mean zero-shot return over the five held-out tasks ± its standard deviation over fits, "
@@ -238,7 +239,7 @@ def write(root: Path = ROOT) -> Path:
         "over its size, and that is small, so ratios there differ by much.",
         choices_table(records),
         verdict(records),
-        *policies_part(many),
+        *policies_part(many, alone),
         "Many policies of each held-out task (`zeroshot samples`): the oracle's are chosen by the "
         "returns that are reported, which no method could do.",
         samples_table(root / COPIES / "samples"),
@@ -256,11 +257,14 @@ def take(folder: Path, root: Path = ROOT) -> str:
     """Copies what a reproduction made, its pictures too; says how much.
 
     Raises:
-        FileNotFoundError: if the folder has no results.
+        ValueError: if the folder is called otherwise than one of those that the page is made from.
+        FileNotFoundError: if it has no results.
     """
-    many = any(record["collection"] is not None for record in read_results(folder / SMALL))
-    said = publish(folder, root / (POLICIES if many else COPIES))
-    if not many:
+    targets = {target.name: target for target in (COPIES, POLICIES, ALONE)}
+    if folder.name not in targets:
+        raise ValueError(f"`folder` must be called one of {sorted(targets)}, got {folder}")
+    said = publish(folder, root / targets[folder.name])
+    if targets[folder.name] == COPIES:
         for suite in UNIFORM:
             for drawn, name in PICTURES.items():
                 file = folder / RUNS / drawn.format(suite=suite)

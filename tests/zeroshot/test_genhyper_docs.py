@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -81,24 +82,26 @@ def test_the_page_says_whether_the_adversary_adds_anything(
 
 def test_many_policies_a_task_are_a_table_of_their_own(genhyper: ModuleType, root: Path) -> None:
     assert "From many policies of each task: not measured." in genhyper.write(root).read_text()
-    alone = record("ant-dir", {"hyplatent": 0.9}, split_rule="tasks:15", date="2026-01-01")
-    save(alone, root, "genhyper/alone.json")
-    pair = {"hyplatent": {"weight-regression": [0.1, 0.05, 0.15]}}
-    many = record("ant-dir", {"hyplatent": 0.7}, split_rule="tasks:15", collection="c1", vs=pair)
-    save(many, root, "genhyper-policies/many.json")
+    run: dict[str, Any] = {"split_rule": "tasks:15", "date": "2026-01-01"}
+    save(record("ant-dir", {"hyplatent": 0.9}, **run), root, "genhyper/shipped.json")
+    run |= {"experts": "e2", "date": "2027-01-01"}
+    save(record("ant-dir", {"hyplatent": 0.6}, **run), root, "genhyper-alone/alone.json")
+    run |= {"collection": "c1", "vs": {"hyplatent": {"weight-regression": [0.1, 0.05, 0.15]}}}
+    save(record("ant-dir", {"hyplatent": 0.7}, **run), root, "genhyper-policies/many.json")
     text = genhyper.write(root).read_text()
-    above, below = text.split("From many policies of each task, where")
-    assert "900.0" in above and "700.0" not in above
-    assert "700.0" in below and "900.0" not in below
-    assert "From many policies: HypLatent with noise and adversary" in below
+    above, rest = text.split("The same from a zoo that has many policies of each task")
+    many, alone = rest.split("from experts alone of that zoo")
+    for part, returned in ((above, "900.0"), (many, "700.0"), (alone, "600.0")):
+        assert [n for n in ("900.0", "700.0", "600.0") if n in part] == [returned]
+    assert "From many policies: HypLatent with noise and adversary" in alone
 
 
 def test_what_a_reproduction_made_goes_where_it_belongs(
     genhyper: ModuleType, root: Path, tmp_path: Path
 ) -> None:
-    for name, collection in (("alone", None), ("many", "c1")):
+    for name in ("genhyper", "genhyper-policies", "genhyper-alone"):
         folder = tmp_path / name
-        made = record("ant-dir", {"hyplatent": 0.9}, collection=collection)
+        made = record("ant-dir", {"hyplatent": 0.9})
         path = folder / "results" / "table" / "ant-dir-tasks-15.json"
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(made))
@@ -110,10 +113,12 @@ def test_what_a_reproduction_made_goes_where_it_belongs(
         (root / genhyper.IMAGES).mkdir(exist_ok=True)
         assert genhyper.take(folder, root) == "1 files copied, 1 runs packed"
     results = root / "docs" / "results"
-    for name in ("genhyper", "genhyper-policies"):
+    for name in ("genhyper", "genhyper-policies", "genhyper-alone"):
         assert (results / name / "table" / "ant-dir-tasks-15.json").exists()
         assert (results / name / "rows" / "table" / "ant-dir-tasks-15.jsonl.xz").exists()
-    assert (root / genhyper.IMAGES / "ant-dir-tasks-15.png").read_bytes() == b"alone"
+    assert (root / genhyper.IMAGES / "ant-dir-tasks-15.png").read_bytes() == b"genhyper"
+    with pytest.raises(ValueError, match=r"`folder` must be called one of .*, got .*/other"):
+        genhyper.take(tmp_path / "other", root)
 
 
 def test_samples_have_a_line_an_answer(genhyper: ModuleType, root: Path) -> None:
