@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from experts.store import write_atomically
 from zeroshot.references import BLIND, EXPERT
+from zeroshot.report.scales import followed
 from zeroshot.results import ROWS, Row, read_rows
 from zeroshot.statistics import mean_interval
 from zeroshot.suites import Suite
@@ -29,8 +30,6 @@ REFERENCE_STYLES: dict[str, dict[str, Any]] = {
     "nearest": {"color": "#777777", "linestyle": (0, (5, 2))},
     BLIND: {"color": "#aaaaaa", "linestyle": (0, (1, 1.5))},
 }
-MOST_BELOW = 0.5
-"""How far below all others the best single expert's line is followed, as a share of their span."""
 MOST_COLUMNS = 4
 """Of the legend."""
 DODGE = 0.12
@@ -127,8 +126,7 @@ def _panel(
 
 def _leave_out_below(axes: Axes, shown: NDArray[np.float64]) -> None:
     """Lets the best single expert's line leave the picture where it would flatten all others."""
-    low, high = shown.min(), shown.max()
-    axes.set_ylim(bottom=max(axes.get_ylim()[0], low - MOST_BELOW * (high - low)))
+    axes.set_ylim(bottom=followed(axes.get_ylim()[0], shown.min(), shown.max()))
 
 
 def _mark_held_out(axes: Axes, test: Sequence[Row], name: str) -> None:

@@ -99,6 +99,32 @@ def test_a_curve_breaks_at_zero_and_has_its_band_and_labels() -> None:
     assert ">mine</text>" not in narrow and 'viewBox="0 0 328 270"' in narrow
 
 
+def test_a_line_far_below_leaves_the_chart_instead_of_flattening_all_others() -> None:
+    x = np.array([0.0, 1.0, 2.0, 3.0])
+    mine = Line(name="mine", x=x, y=np.array([0.0, -10.0, -10.0, -10.0]), style=method_style(0))
+    heights = np.array([-5.0, -25.0, -400.0, -5.0])
+
+    def drawn(may_leave: bool) -> tuple[str, list[float]]:
+        blind = Line(
+            name="blind", x=x, y=heights, style=reference_style("best-single"), may_leave=may_leave
+        )
+        chart = line_chart([blind, mine], width=WIDE, label="l", x_label="x", y_label="y")
+        (path,) = re.findall(r'd="([^"]*)"[^>]*><title>blind', chart)
+        ticks_shown = re.findall(r">(−?\d+)</text>", chart.split('class="axis"')[0])
+        return path, [float(tick.replace("−", "-")) for tick in ticks_shown]
+
+    path, shown = drawn(may_leave=True)
+    assert min(shown) == -15.0, "half of what the others span below them"
+    moves = path.split("M")[1:]
+    assert [move.count("L") for move in moves] == [1, 1], "it leaves, and comes back"
+    lowest = [
+        float(move.split("L")[k].split(" ")[1]) for move, k in zip(moves, (1, 0), strict=True)
+    ]
+    assert lowest[0] == lowest[1] == 350.0 - 52.0, "at the axis"
+    path, shown = drawn(may_leave=False)
+    assert min(shown) == -400.0 and path.count("M") == 1 and path.count("L") == 3
+
+
 def test_long_names_are_shortened_and_leave_room_for_the_drawing() -> None:
     """A limit on the number of characters stands for clipped text."""
     name = "my_package.my_module.with.a.very.long.path:" + "Method" * 15 + "End"

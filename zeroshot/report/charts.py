@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zeroshot.report.markup import Html, element, joined
-from zeroshot.report.scales import Scale, spread, tick_text, ticks
+from zeroshot.report.scales import Scale, followed, spread, tick_text, ticks
 
 Array = NDArray[np.float64]
 
@@ -71,6 +72,7 @@ class Line:
         high: upper end.
         style: how it looks.
         breaks_at_zero: no line is drawn from a negative to a positive x.
+        may_leave: it is not followed where it would press all others together.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Line:
     high: Array | None = None
     style: Style
     breaks_at_zero: bool = False
+    may_leave: bool = False
 
     def stretches(self) -> list[NDArray[np.intp]]:
         """Positions that one line may join."""
@@ -256,8 +259,10 @@ def marker(number: int, x: float, y: float, colour: str, title: str = "") -> Htm
 
 
 def _extent(lines: Sequence[Line]) -> tuple[float, float]:
-    values = np.concatenate([v for i in lines for v in (i.y, i.low, i.high) if v is not None])
+    staying = [line for line in lines if not line.may_leave] or lines
+    values = np.concatenate([v for i in staying for v in (i.y, i.low, i.high) if v is not None])
     low, high = float(values.min()), float(values.max())
+    low = min([low, *(followed(float(i.y.min()), low, high) for i in lines if i.may_leave)])
     if 0.0 < low < LOW_START * high:
         low = 0.0
     margin = 0.05 * (high - low or 1.0)
@@ -291,12 +296,16 @@ def _bands(line: Line, x: Scale, y: Scale) -> list[Html]:
 def _curve(line: Line, x: Scale, y: Scale) -> list[Html]:
     parts = []
     for ids in line.stretches():
-        points = [f"{x(line.x[i]):.1f} {y.clipped(line.y[i]):.1f}" for i in ids]
+        if line.may_leave:
+            path = _above(line.x[ids], line.y[ids], x, y)
+        else:
+            points = [f"{x(line.x[i]):.1f} {y.clipped(line.y[i]):.1f}" for i in ids]
+            path = f"M{'L'.join(points)}"
         parts.append(
             element(
                 "path",
                 element("title", line.name),
-                d=f"M{'L'.join(points)}",
+                d=path,
                 stroke=line.style.colour,
                 stroke_dasharray=line.style.dash or None,
                 class_="line",
@@ -310,6 +319,21 @@ def _curve(line: Line, x: Scale, y: Scale) -> list[Html]:
             at = (x(line.x[i]), y.clipped(line.y[i]))
             parts.append(marker(line.style.marker, *at, line.style.colour, tip))
     return parts
+
+
+def _above(values: Array, heights: Array, x: Scale, y: Scale) -> str:
+    """A path through points, of which nothing is drawn below the axis' lower end."""
+    path, reached = "", (float("nan"), float("nan"))
+    for (a, start), (b, end) in pairwise(zip(values, heights, strict=True)):
+        if max(start, end) < y.low:
+            continue
+        crossing = a + (b - a) * (y.low - start) / ((end - start) or 1.0)
+        first = (a, start) if start >= y.low else (crossing, y.low)
+        last = (b, end) if end >= y.low else (crossing, y.low)
+        path += "" if first == reached else f"M{x(first[0]):.1f} {y(first[1]):.1f}"
+        path += f"L{x(last[0]):.1f} {y(last[1]):.1f}"
+        reached = last
+    return path
 
 
 def _direct_labels(lines: Sequence[Line], x: Scale, y: Scale, room: float) -> list[Html]:

@@ -80,7 +80,8 @@ def curves(run: RunFolder, prefix: str, styles: Styles) -> Section | None:
         lead="Each point is the mean return in contexts while they were held out"
         f"{other}; bands are 95 % bootstrap intervals over episodes. Filled triangles are values "
         "that some split held out, hollow ones were always learned from. The closer to the "
-        "expert's line the better.",
+        "expert's line the better. The best single expert's line is not followed far below the "
+        "others.",
         body=joined(body),
     )
 
@@ -235,6 +236,7 @@ def _lines_against(
                 high=found.high if learned else None,
                 style=styles.get(name, reference_style(name)),
                 breaks_at_zero=breaks,
+                may_leave=name == BLIND,
             )
         )
     return lines, points

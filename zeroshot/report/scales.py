@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 TICK_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+MOST_BELOW = 0.5
+"""How far below all others a line is followed that may leave, as a share of their span."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,11 @@ class Scale:
     def clipped(self, value: float) -> float:
         """The pixel of a value, at the nearest end if it is outside."""
         return self(min(max(value, self.low), self.high))
+
+
+def followed(lowest: float, low: float, high: float) -> float:
+    """How far down an axis goes whose other values are in [low, high] for one that may leave."""
+    return max(lowest, low - MOST_BELOW * (high - low))
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
