@@ -31,6 +31,7 @@ class Reproduce(EngineOptions):
         preset: How much: laptop or paper; --describe tells what laptop leaves out.
         suites: Suites to keep, instead of all.
         parts: Parts to keep, instead of all; --describe lists them.
+        splits: Splits to keep, tasks:15 for instance, instead of all.
         methods: Methods to keep, instead of all; the same command without it does the others.
         seeds: Number of splits of every run, instead of the preset's own.
         workers: Processes, each doing one (method, seed) at a time; 0 for one a core, 8 at most,
@@ -47,6 +48,7 @@ class Reproduce(EngineOptions):
     preset: str = "laptop"
     suites: Annotated[tuple[str, ...], arg(metavar="SUITE ...")] = ()
     parts: Annotated[tuple[str, ...], arg(metavar="PART ...")] = ()
+    splits: Annotated[tuple[str, ...], arg(metavar="SPLIT ...")] = ()
     methods: Annotated[tuple[str, ...], arg(metavar="METHOD ...")] = ()
     seeds: int | None = None
     workers: int = 0
@@ -67,6 +69,7 @@ class Reproduce(EngineOptions):
         preset = plan.preset(self.preset).chosen(
             suites=self.suites,
             parts=self.parts,
+            splits=self.splits,
             methods=self.methods,
             seeds=self.seeds,
             zoos=self.zoo,

@@ -138,6 +138,12 @@ def test_a_preset_is_narrowed() -> None:
     assert few.runs[0].seeds == 1 and len(few.films) == 2
     assert preset.chosen(parts=["main"]).films == ()
     assert preset.chosen() == preset
+    some = GENHYPER.presets["laptop"].chosen(splits=["tasks:15"])
+    assert {work.split for work in (*some.runs, *some.fine_tunings)} == {"tasks:15"}
+    assert [run.part for run in some.runs] == ["table", "table", "choices", "choices"]
+    assert preset.chosen(splits=["random:0.2"]).films == ()
+    with pytest.raises(ValueError, match=r"`splits` must be among .*, got \['tasks:11'\]"):
+        preset.chosen(splits=["tasks:11"])
     distilled = preset.chosen(methods=["hyperdistil"])
     assert {run.methods for run in distilled.runs} == {("hyperdistil",)}
     runs = [run.name for run in preset.runs if "hyperdistil" in run.methods]

@@ -222,6 +222,11 @@ class Figure:
     file: str
 
 
+def split_of(work: Work) -> str | None:
+    """The rule of a work's split; a film has none."""
+    return None if isinstance(work, PlannedFilm) else work.split
+
+
 @dataclass(frozen=True, kw_only=True)
 class Preset:
     """A list of runs, and how it differs from the full one.
@@ -257,15 +262,17 @@ class Preset:
         *,
         suites: Sequence[str] = (),
         parts: Sequence[str] = (),
+        splits: Sequence[str] = (),
         methods: Sequence[str] = (),
         seeds: int | None = None,
         zoos: Path | None = None,
     ) -> Preset:
-        """The same with some suites, parts and methods only, other seeds, or other experts.
+        """The same with some of its work or methods only, other seeds, or other experts.
 
         Args:
             suites: to keep, all by default.
             parts: to keep, `films` among them, all by default.
+            splits: to keep, `tasks:15` for instance, all by default; films have none.
             methods: to keep, fine-tunings' starts among them, all by default; work of none of
                 them is left out.
             seeds: of every run, its own by default.
@@ -273,11 +280,13 @@ class Preset:
                 ones.
 
         Raises:
-            ValueError: for a suite, part or method of which there is nothing, or seeds below 1.
+            ValueError: for a suite, part, split or method of which there is nothing, or seeds
+                below 1.
         """
         for name, wanted, there in (
             ("suites", suites, {work.suite for work in self.works}),
             ("parts", parts, {work.part for work in self.works}),
+            ("splits", splits, {split for work in self.works if (split := split_of(work))}),
             ("methods", methods, {name for work in self.works for name in methods_of(work)}),
         ):
             unknown = sorted(set(wanted) - there)
@@ -285,7 +294,8 @@ class Preset:
                 raise ValueError(f"`{name}` must be among {sorted(there)}, got {unknown}")
 
         def left(work: Work) -> tuple[str, ...]:
-            if (suites and work.suite not in suites) or (parts and work.part not in parts):
+            asked = ((suites, work.suite), (parts, work.part), (splits, split_of(work)))
+            if any(wanted and own not in wanted for wanted, own in asked):
                 return ()
             return tuple(name for name in methods_of(work) if not methods or name in methods)
 
