@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zeroshot.report.markup import Html, element, joined
-from zeroshot.report.scales import Scale, followed, spread, tick_text, ticks
+from zeroshot.report.scales import Scale, followed, path_above, spread, tick_text, ticks
 
 Array = NDArray[np.float64]
 
@@ -297,7 +296,7 @@ def _curve(line: Line, x: Scale, y: Scale) -> list[Html]:
     parts = []
     for ids in line.stretches():
         if line.may_leave:
-            path = _above(line.x[ids], line.y[ids], x, y)
+            path = path_above(line.x[ids].tolist(), line.y[ids].tolist(), x, y)
         else:
             points = [f"{x(line.x[i]):.1f} {y.clipped(line.y[i]):.1f}" for i in ids]
             path = f"M{'L'.join(points)}"
@@ -319,21 +318,6 @@ def _curve(line: Line, x: Scale, y: Scale) -> list[Html]:
             at = (x(line.x[i]), y.clipped(line.y[i]))
             parts.append(marker(line.style.marker, *at, line.style.colour, tip))
     return parts
-
-
-def _above(values: Array, heights: Array, x: Scale, y: Scale) -> str:
-    """A path through points, of which nothing is drawn below the axis' lower end."""
-    path, reached = "", (float("nan"), float("nan"))
-    for (a, start), (b, end) in pairwise(zip(values, heights, strict=True)):
-        if max(start, end) < y.low:
-            continue
-        crossing = a + (b - a) * (y.low - start) / ((end - start) or 1.0)
-        first = (a, start) if start >= y.low else (crossing, y.low)
-        last = (b, end) if end >= y.low else (crossing, y.low)
-        path += "" if first == reached else f"M{x(first[0]):.1f} {y(first[1]):.1f}"
-        path += f"L{x(last[0]):.1f} {y(last[1]):.1f}"
-        reached = last
-    return path
 
 
 def _direct_labels(lines: Sequence[Line], x: Scale, y: Scale, room: float) -> list[Html]:

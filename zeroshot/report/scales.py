@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 TICK_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 MOST_BELOW = 0.5
@@ -50,6 +51,21 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
 def tick_text(value: float) -> str:
     """A tick's label, with a true minus sign."""
     return f"{value:g}".replace("-", "−")
+
+
+def path_above(values: Sequence[float], heights: Sequence[float], x: Scale, y: Scale) -> str:
+    """A path through points, of which nothing is drawn below the axis' lower end."""
+    path, reached = "", (float("nan"), float("nan"))
+    for (a, start), (b, end) in pairwise(zip(values, heights, strict=True)):
+        if max(start, end) < y.low:
+            continue
+        crossing = a + (b - a) * (y.low - start) / ((end - start) or 1.0)
+        first = (a, start) if start >= y.low else (crossing, y.low)
+        last = (b, end) if end >= y.low else (crossing, y.low)
+        path += "" if first == reached else f"M{x(first[0]):.1f} {y(first[1]):.1f}"
+        path += f"L{x(last[0]):.1f} {y(last[1]):.1f}"
+        reached = last
+    return path
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:

@@ -103,18 +103,35 @@ def _fine_tunings(
     )
 
 
+def _from_scratch(
+    tasks: Mapping[str, tuple[str, ...]], size: int, n_steps: int
+) -> tuple[PlannedFineTuning, ...]:
+    """How far SAC comes without a start in more steps."""
+    return tuple(
+        PlannedFineTuning(
+            part="finetuning",
+            suite=suite,
+            split=f"tasks:{size}",
+            starts=STARTS[:2],
+            contexts=contexts,
+            n_steps=n_steps,
+            every=4_000,
+            seeds=1,
+        )
+        for suite, contexts in tasks.items()
+    )
+
+
+_LAST = {name: contexts[-1:] for name, contexts in FIGURE_6.items()}
+
 LAPTOP = Preset(
     doc="The two uniform grids, all sizes of the training set, 5 seeds; fine-tuning from 15 "
     "training tasks alone, in one held-out task of each suite instead of two, for 20,000 steps "
-    "instead of 200,000, with 2 seeds instead of 3. It learns from the shipped "
-    "experts, of which docs/genhyper.md tells, and fine-tunes with this repository's settings.",
+    "instead of 200,000, with 2 seeds instead of 3, and from scratch for 40,000 with one. It "
+    "learns from the shipped experts, of which docs/genhyper.md tells, and fine-tunes with this "
+    "repository's settings.",
     runs=(*_table(UNIFORM, 5), *_choices(5)),
-    fine_tunings=_fine_tunings(
-        {name: contexts[-1:] for name, contexts in FIGURE_6.items()},
-        (15,),
-        20_000,
-        2,
-    ),
+    fine_tunings=(*_fine_tunings(_LAST, (15,), 20_000, 2), *_from_scratch(_LAST, 15, 40_000)),
 )
 
 PAPER = Preset(
