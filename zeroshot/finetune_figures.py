@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from zeroshot.figures import METHOD_COLOURS, REFERENCE_STYLES, add_legend, save_figure
 from zeroshot.finetune_results import RETURN_VERSUS_STEPS, Record, read_records
@@ -67,6 +68,8 @@ def return_versus_steps(records: Sequence[Record]) -> Figure:
     )
     for panel in panels[: len(contexts)][-n_columns:]:
         panel.set_xlabel("environment steps", fontsize=10)
+        panel.xaxis.set_major_locator(MaxNLocator(5))
+        panel.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     figure.supylabel("return of an episode", fontsize=10)
     labelled = {
         label: handle
