@@ -133,9 +133,9 @@ class Span(nn.Module):
 
 
 def principal_directions(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Centred rows (n, size): lengths (k,) along orthonormal directions (k, size), the least first.
+    """Lengths (k,) of rows (n, size) along orthonormal directions (k, size), the least first.
 
-    These are the rows' span, without what rounding put into it; k is 0 for equal rows.
+    The directions are the rows' span, without what rounding put into it; k is 0 for rows of zeros.
     """
     variances, directions = torch.linalg.eigh((rows @ rows.T).double())
     kept = variances > RANK_TOLERANCE * variances[-1]

@@ -51,9 +51,10 @@ class HypLatentConfig:
         weight_decay: added to the gradient, as torch's Adam has it.
         schedule: `cosine` falls to 0, `constant` stays.
         chunk_size: longest chunk of a vector that the autoencoder maps at once.
-        latent_size: longest code of a chunk; it is no longer than there are policies.
-        autoencoder_updates: before the generator's training, from the principal directions of up to
-            2,048 training policies, which for no more of them is the optimum; it is then fixed.
+        latent_size: longest code of a chunk; shorter where its policies span less.
+        autoencoder_updates: before the generator's training, from the principal directions of the
+            training policies (of 2,048 drawn ones where there are more), which are the optimum
+            where all are used; 0 leaves it there.
         autoencoder_learning_rate: Adam's, falling to 0.
         joint_autoencoder: go on training the encoder with F and the decoder with the generator.
         answer: what `policies` gives: the policy of `mean_samples` samples' mean parameters, or one

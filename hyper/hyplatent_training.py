@@ -276,19 +276,21 @@ def _principal_autoencoder(
     latent_size: int,
     draws: torch.Generator,
 ) -> Autoencoder:
-    """Its codes are coordinates along the directions in which a chunk differs most.
+    """Its codes are coordinates along the principal directions of each chunk.
 
     Those of `MOST_SPANNED` policies, where there are more.
     """
     order = torch.randperm(len(bank.rows), generator=draws)[:MOST_SPANNED]
     rows = scaling(bank.rows[order.to(bank.rows.device)].float())
-    size = min(latent_size, len(rows))
-    found = []
-    for chunk in rows.split(list(chunks), dim=1):
-        directions = principal_directions(chunk)[1][-size:]
-        missing = directions.new_zeros(size - len(directions), chunk.shape[1])
-        found.append(torch.cat([directions, missing]))
-    return Autoencoder(found)
+    found = [principal_directions(chunk)[1] for chunk in rows.split(list(chunks), dim=1)]
+    size = max(1, min(latent_size, max(len(directions) for directions in found)))
+    kept = [directions[-size:] for directions in found]
+    return Autoencoder(
+        [
+            torch.cat([each, each.new_zeros(size - len(each), each.shape[1])])  # equal in all
+            for each in kept
+        ]
+    )
 
 
 def _encoded(bank: PolicyBank, codec: Codec) -> Tensor:
