@@ -190,12 +190,39 @@ def policies_part(many: Sequence[Record], alone: Sequence[Record]) -> list[str]:
     """
     if not many:
         return [f"From many policies of each task: {NOT_MEASURED}."]
-    parts = ["The same from a zoo that has many policies of each task beside its experts:"]
+    parts = [
+        "Mean zero-shot return, learned from a zoo that has many policies of each task beside its "
+        "experts:"
+    ]
     for said, records in (("many policies", many), ("experts alone", alone)):
         for suite in UNIFORM:
             if any(record["suite"] == suite for record in records):
                 parts += [f"{suite}, from {said} of that zoo:", table(suite, records, LEARNING)]
+    parts += [
+        "Many policies against experts alone, differences of these means and their standard errors "
+        "over fits:",
+        _differences(many, alone),
+    ]
     return [*parts, f"From many policies: {verdict(many)}"]
+
+
+def _differences(many: Sequence[Record], alone: Sequence[Record]) -> str:
+    lines = [
+        f"| suite, training tasks | {' | '.join(LEARNING)} |",
+        f"|---|{'--:|' * len(LEARNING)}",
+    ]
+    for one in sorted(many, key=lambda record: (record["suite"], record["train_fraction"])):
+        other = _best(one["suite"], int(one["split_rule"].removeprefix("tasks:")), alone)
+        if other is None:
+            continue
+        cells = []
+        for name in LEARNING:
+            first, second = (np.array(r["methods"][name]["returns"]) for r in (one, other))
+            error = np.sqrt(first.var(ddof=1) / len(first) + second.var(ddof=1) / len(second))
+            cells.append(f"{first.mean() - second.mean():+.1f} ± {error:.1f}")
+        n_tasks = one["split_rule"].removeprefix("tasks:")
+        lines.append(f"| {one['suite']}, {n_tasks} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def made_line(records: Sequence[Record], tunings: Sequence[Record] = ()) -> str:

@@ -65,7 +65,9 @@ def grouped(records: Sequence[Record]) -> dict[str, list[Record]]:
         key = (record["suite"], record["suite_version"], record["split_rule"], record["experts"])
         keyed.setdefault((*key, record["collection"]), []).append(record)
     found: dict[str, list[Record]] = {}
-    for key in sorted(keyed, key=lambda k: (order.get(k[0], len(order)), *map(str, k))):
+    for key in sorted(
+        keyed, key=lambda k: (order.get(k[0], len(order)), *(str(i or "") for i in k))
+    ):
         suite, version, rule, experts, collection = key
         several = len({k[3] for k in keyed if k[:3] == key[:3]}) > 1
         which = f", experts {experts or 'unrecorded'}" if several else ""

@@ -18,6 +18,7 @@ from experts.offpolicy.turned import train_turned
 from experts.recipes import Recipe
 from experts.store import expert_name, load_expert, save_expert
 from experts.training import evaluated
+from experts.validation import require
 from param_envs import Context, Family
 
 STATE = ".turned.safetensors"
@@ -56,12 +57,13 @@ def build_turned(
         directory: where experts are written.
         leaves: contexts that are not trained in: those that are always held out.
         checkpoints: which policies along the training are kept, each turned for every context;
-            steps count over all environments.
+            steps count over all environments. A folder that has all experts gets none.
         seed: of everything.
         on_progress: called now and then.
 
     Raises:
-        ValueError: if `zoo` has no expert of `home`, experts there are of another family, reward or
+        ValueError: if `zoo` has no expert of `home`, checkpoints begin after the training or are
+            asked for when it has ended, experts there are of another family, reward or
             discount, or as in `train_turned`.
         FloatingPointError: if the policy's weights are no longer finite.
         OSError: if the disk is full or the folder cannot be written.
@@ -71,6 +73,9 @@ def build_turned(
     origin = manifest_path(zoo, known)
     if not origin.exists():
         raise ValueError(f"`zoo` must have {origin}, it is absent")
+    if checkpoints is not None:
+        last = recipe.warm_steps
+        require("checkpoint_from", checkpoints.start, checkpoints.start <= last, f"at most {last}")
     check_kept(directory, family, contexts, reward=reward, recipe=recipe)
     began = time.perf_counter()
 
@@ -106,15 +111,19 @@ def build_turned(
             saving=Saving(path=state, minutes=SAVE_MINUTES),
             on_steps=report,
         )
-        if checkpoints is not None:
-            turn_checkpoints(
-                checkpoint_path(staged, known), family, contexts, checkpoints.directory
-            )
+        kept = checkpoint_path(staged, known)
+        if checkpoints is not None and kept.exists():
+            turn_checkpoints(kept, family, contexts, checkpoints.directory)
         awaited = [manifest_path(directory, context) for context in missing()]
         for expert in experts:
             if manifest_path(directory, expert.context) in awaited:
                 save_expert(evaluated(expert), directory)
                 report(recipe.warm_steps)
+        if checkpoints is not None and not kept.exists():
+            raise ValueError(
+                f"`checkpoints` must be asked for before a training ends, that of {directory} kept "
+                "no policy; its experts are written"
+            )
     state.unlink(missing_ok=True)
     shutil.rmtree(staged, ignore_errors=True)
     report(recipe.warm_steps)

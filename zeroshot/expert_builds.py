@@ -99,6 +99,8 @@ def build_experts(
     contexts = grid_contexts(suite, only) or suite.contexts
     every = [context for context in contexts if context not in suite.held_out]
     given = every if tuple(anchors) == ("all",) else grid_contexts(suite, anchors)
+    if anchors and not given:
+        raise ValueError("`anchors` all must be some, but all of `only` are always held out")
     roots = (given or default_anchors(suite)) if chain else ()
     console = Console()
     if estimate:

@@ -48,7 +48,8 @@ class Build(EngineOptions):
             out. What sac-laptop's trainings leave to each other
             is in FOLDER/legacies, of which nobody needs the rest when the chain is done.
         anchors: With --chain: the anchors instead, as feature=value words, commas between
-            features: speed=4 speed=-4. Or all, with --anchor-zoo: each starts from its own there.
+            features: speed=4 speed=-4. Or all, with --anchor-zoo: each starts
+            from its own there, but for those that are always held out.
         anchor_zoo: With --chain: a folder of experts, of another reward for instance, that the
             anchors are warm-started from.
         along: With --chain: features that a chain may change, all by default; for a joint grid

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from experts.store import write_atomically
 from zeroshot.references import BLIND, EXPERT
-from zeroshot.report.scales import followed
+from zeroshot.report.scales import lowest_followed
 from zeroshot.results import ROWS, Row, read_rows
 from zeroshot.statistics import mean_interval
 from zeroshot.suites import Suite
@@ -126,7 +126,7 @@ def _panel(
 
 def _leave_out_below(axes: Axes, shown: NDArray[np.float64]) -> None:
     """Lets the best single expert's line leave the picture where it would flatten all others."""
-    axes.set_ylim(bottom=followed(axes.get_ylim()[0], shown.min(), shown.max()))
+    axes.set_ylim(bottom=lowest_followed(axes.get_ylim()[0], shown.min(), shown.max()))
 
 
 def _mark_held_out(axes: Axes, test: Sequence[Row], name: str) -> None:

@@ -215,6 +215,29 @@ def test_policies_along_the_training_are_turned_as_experts_are(
     assert not np.allclose(whole.policies(0).act(seen), acted[1], atol=1e-2)
 
 
+def test_policies_that_no_training_can_keep_are_refused(
+    zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("experts.turned_build.evaluated", lambda expert: expert)
+    out = tmp_path / "out"
+    arguments = {"home": HOME, "zoo": zoo, "directory": out, **ARGUMENTS}
+    late = CheckpointSchedule(directory=out / "checkpoints", every=6, start=25)
+    with pytest.raises(ValueError, match="`checkpoint_from` must be at most 24, got 25"):
+        build_turned(ANT, CONTEXTS, checkpoints=late, **arguments)
+    assert not out.exists()
+
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("experts.turned_build.save_expert", full)
+        with pytest.raises(OSError, match="no space left"):
+            build_turned(ANT, CONTEXTS, **arguments)
+    with pytest.raises(ValueError, match=r"must be asked for before a training ends.*are written"):
+        build_turned(ANT, CONTEXTS, checkpoints=replace(late, start=0), **arguments)
+    assert len(list(out.glob("*.json"))) == 4
+
+
 def test_experts_that_are_lost_while_they_are_evaluated_cost_no_training(
     zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -206,7 +207,10 @@ def test_help_has_every_option_and_version_is_printed(capsys: pytest.CaptureFixt
             "--handed-on",
             *("--batched", "--batch-size", "--device", "--checkpoint-every", "--checkpoint-last"),
         ],
-        "experts turn": ["--home", "--zoo", "--out", "--recipe", "--warm-steps", "--seed"],
+        "experts turn": [
+            *("--home", "--zoo", "--out", "--recipe", "--warm-steps", "--seed"),
+            *("--checkpoint-every", "--checkpoint-from", "--checkpoint-last"),
+        ],
         "experts repair": ["--recipe", "--out", "--workers", "--donors", "--threshold", "--seed"],
         "suites": ["--json"],
     }
@@ -220,6 +224,23 @@ def test_help_has_every_option_and_version_is_printed(capsys: pytest.CaptureFixt
     assert "130 interrupted" in said and "--tyro-print-completion" in said
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("zeroshot 0.")
+
+
+def test_turned_trainings_are_told_what_to_keep(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(
+        "experts.turned_build.build_turned", lambda *_, **given: asked.append(given["checkpoints"])
+    )
+    words = ["experts", "turn", "ant-dir", "--home", "direction=1.410510987", "--zoo", "somewhere"]
+    words += ["--out", str(tmp_path)]
+    assert main(words) == 0
+    assert main([*words, "--checkpoint-every", "5000", "--checkpoint-last", "3"]) == 0
+    assert asked[0] is None
+    assert (asked[1].directory, asked[1].every) == (tmp_path / "checkpoints", 5000)
+    assert (asked[1].start, asked[1].last) == (0, 3)
+    assert main([*words, "--checkpoint-last", "3"]) == 2
 
 
 def test_shell_completion(capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,15 +84,23 @@ def test_many_policies_a_task_are_a_table_of_their_own(genhyper: ModuleType, roo
     assert "From many policies of each task: not measured." in genhyper.write(root).read_text()
     run: dict[str, Any] = {"split_rule": "tasks:15", "date": "2026-01-01"}
     save(record("ant-dir", {"hyplatent": 0.9}, **run), root, "genhyper/shipped.json")
-    run |= {"experts": "e2", "date": "2027-01-01"}
-    save(record("ant-dir", {"hyplatent": 0.6}, **run), root, "genhyper-alone/alone.json")
-    run |= {"collection": "c1", "vs": {"hyplatent": {"weight-regression": [0.1, 0.05, 0.15]}}}
-    save(record("ant-dir", {"hyplatent": 0.7}, **run), root, "genhyper-policies/many.json")
+    run |= {"experts": "e2", "date": "2027-01-01", "train_fraction": 0.3}
+
+    def fitted(ratio: float, **changes: Any) -> dict[str, Any]:
+        found = record("ant-dir", dict.fromkeys(genhyper.LEARNING, ratio), **run, **changes)
+        for row in found["methods"].values():
+            row["returns"] = [1000.0 * ratio - 10.0, 1000.0 * ratio + 10.0]
+        return found
+
+    save(fitted(0.6), root, "genhyper-alone/alone.json")
+    pair = {"hyplatent": {"weight-regression": [0.1, 0.05, 0.15]}}
+    save(fitted(0.7, collection="c1", vs=pair), root, "genhyper-policies/many.json")
     text = genhyper.write(root).read_text()
-    above, rest = text.split("The same from a zoo that has many policies of each task")
+    above, rest = text.split("learned from a zoo that has many policies of each task")
     many, alone = rest.split("from experts alone of that zoo")
     for part, returned in ((above, "900.0"), (many, "700.0"), (alone, "600.0")):
         assert [n for n in ("900.0", "700.0", "600.0") if n in part] == [returned]
+    assert line(alone, "| ant-dir, 15 |")[1:] == ["+100.0 ± 14.1"] * 4
     assert "From many policies: HypLatent with noise and adversary" in alone
 
 

@@ -121,6 +121,10 @@ def test_a_line_far_below_leaves_the_chart_instead_of_flattening_all_others() ->
         float(move.split("L")[k].split(" ")[1]) for move, k in zip(moves, (1, 0), strict=True)
     ]
     assert lowest[0] == lowest[1] == 350.0 - 52.0, "at the axis"
+    heights[1] = 30.0
+    path, shown = drawn(may_leave=True)
+    assert max(shown) == 30.0 and "-" not in path, "upwards it is followed"
+    heights[1] = -25.0
     path, shown = drawn(may_leave=False)
     assert min(shown) == -400.0 and path.count("M") == 1 and path.count("L") == 3
 

@@ -144,6 +144,8 @@ def test_a_preset_is_narrowed() -> None:
     assert preset.chosen(splits=["random:0.2"]).films == ()
     with pytest.raises(ValueError, match=r"`splits` must be among .*, got \['tasks:11'\]"):
         preset.chosen(splits=["tasks:11"])
+    with pytest.raises(ValueError, match=r"must leave some of the plan's work, got .*'tasks:10'"):
+        GENHYPER.presets["laptop"].chosen(suites=["ant-dir"], splits=["tasks:10"])
     distilled = preset.chosen(methods=["hyperdistil"])
     assert {run.methods for run in distilled.runs} == {("hyperdistil",)}
     runs = [run.name for run in preset.runs if "hyperdistil" in run.methods]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroshot.report.markup import Html, element, joined
-from zeroshot.report.scales import Scale, followed, path_above, spread, tick_text, ticks
+from zeroshot.report.scales import Scale, lowest_followed, path_above, spread, tick_text, ticks
 
 Array = NDArray[np.float64]
 
@@ -71,7 +71,7 @@ class Line:
         high: upper end.
         style: how it looks.
         breaks_at_zero: no line is drawn from a negative to a positive x.
-        may_leave: it is not followed where it would press all others together.
+        may_leave: it is not followed down where it would press all others together.
     """
 
     name: str
@@ -261,7 +261,8 @@ def _extent(lines: Sequence[Line]) -> tuple[float, float]:
     staying = [line for line in lines if not line.may_leave] or lines
     values = np.concatenate([v for i in staying for v in (i.y, i.low, i.high) if v is not None])
     low, high = float(values.min()), float(values.max())
-    low = min([low, *(followed(float(i.y.min()), low, high) for i in lines if i.may_leave)])
+    low = min([low, *(lowest_followed(i.y.min(), low, high) for i in lines if i.may_leave)])
+    high = max(high, *(float(i.y.max()) for i in lines))
     if 0.0 < low < LOW_START * high:
         low = 0.0
     margin = 0.05 * (high - low or 1.0)

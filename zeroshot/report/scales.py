@@ -31,8 +31,8 @@ class Scale:
         return self(min(max(value, self.low), self.high))
 
 
-def followed(lowest: float, low: float, high: float) -> float:
-    """How far down an axis goes whose other values are in [low, high] for one that may leave."""
+def lowest_followed(lowest: float, low: float, high: float) -> float:
+    """The lower end of an axis whose other lines span [low, high], for one down to `lowest`."""
     return max(lowest, low - MOST_BELOW * (high - low))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from zeroshot.finetune_starts import UNTRAINED
 from zeroshot.published import GENHYPER_OTHERS, GENHYPER_TABLE_1
 from zeroshot.reproduce.plan import Figure, Part, Plan, PlannedFineTuning, PlannedRun, Preset
 
@@ -112,7 +113,7 @@ def _from_scratch(
             part="finetuning",
             suite=suite,
             split=f"tasks:{size}",
-            starts=STARTS[:2],
+            starts=UNTRAINED,
             contexts=contexts,
             n_steps=n_steps,
             every=4_000,

@@ -281,7 +281,7 @@ class Preset:
 
         Raises:
             ValueError: for a suite, part, split or method of which there is nothing, or seeds
-                below 1.
+                below 1, or if nothing has all that is asked for.
         """
         for name, wanted, there in (
             ("suites", suites, {work.suite for work in self.works}),
@@ -304,7 +304,7 @@ class Preset:
         def zoo(work: Work) -> Path | None:
             return None if zoos is None else zoos / work.suite
 
-        return replace(
+        found = replace(
             self,
             runs=tuple(
                 replace(run, methods=names, zoo=zoo(run), **more)
@@ -318,6 +318,12 @@ class Preset:
             ),
             films=tuple(replace(film, zoo=zoo(film)) for film in self.films if left(film)),
         )
+        if not found.works:
+            raise ValueError(
+                "`suites`, `parts`, `splits` and `methods` must leave some of the plan's work, got "
+                f"{[list(wanted) for wanted in (suites, parts, splits, methods)]}"
+            )
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
