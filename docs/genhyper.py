@@ -10,7 +10,6 @@ measured.
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,9 +19,8 @@ import numpy as np
 
 from zeroshot.finetune_starts import UNTRAINED
 from zeroshot.published import GENHYPER_TABLE_1
-from zeroshot.reproduce.execution import RUNS
 from zeroshot.reproduce.genhyper import METHODS, OLDER, SIZES, UNIFORM
-from zeroshot.reproduce.pages import NOT_MEASURED, fill, publish, trivial_lines
+from zeroshot.reproduce.pages import NOT_MEASURED, copy_pictures, fill, publish, trivial_lines
 from zeroshot.reproduce.records import read_results
 from zeroshot.reproduce.tables import TUNING_HEADER, tuning_words
 
@@ -40,8 +38,12 @@ BESIDE = ("expert", "nearest", "best-single")
 LEARNING = ("hyplatent", "hyplatent-sample", "hyplatent-without-adversary", "weight-regression")
 """Methods that learn from policies' weights, and so from many policies of a task."""
 PICTURES = {
-    "table/{suite}-tasks-15/return-versus-context.png": "{suite}-tasks-15.png",
-    "finetuning/{suite}-tasks-15-20000/return-versus-steps.png": "{suite}-finetuning.png",
+    drawn.format(suite=suite): name.format(suite=suite)
+    for drawn, name in (
+        ("table/{suite}-tasks-15/return-versus-context.png", "{suite}-tasks-15.png"),
+        ("finetuning/{suite}-tasks-15-20000/return-versus-steps.png", "{suite}-finetuning.png"),
+    )
+    for suite in UNIFORM
 }
 """Figures of runs to those of the page."""
 
@@ -294,11 +296,7 @@ def take(folder: Path, root: Path = ROOT) -> str:
         raise ValueError(f"`folder` must be called one of {sorted(targets)}, got {folder}")
     said = publish(folder, root / targets[folder.name])
     if targets[folder.name] == COPIES:
-        for suite in UNIFORM:
-            for drawn, name in PICTURES.items():
-                file = folder / RUNS / drawn.format(suite=suite)
-                if file.exists():
-                    shutil.copyfile(file, root / IMAGES / name.format(suite=suite))
+        copy_pictures(folder, PICTURES, root / IMAGES)
     return said
 
 

@@ -19,7 +19,8 @@ import numpy as np
 
 from zeroshot.published import PUBLISHED_EXPERT_MEANS, PUBLISHED_ZERO_SHOT
 from zeroshot.reproduce.hyperzero import REACH, TRACK
-from zeroshot.reproduce.pages import NOT_MEASURED, fill, publish, trivial_lines
+from zeroshot.reproduce.pages import NOT_MEASURED, copy_pictures, fill, publish, trivial_lines
+from zeroshot.reproduce.ratios import against_table, copies_line, fewest_splits, ratio_table
 from zeroshot.reproduce.records import read_results
 from zeroshot.suites import SUITES
 
@@ -27,6 +28,9 @@ ROOT = Path(__file__).parents[1]
 RESULTS = Path("docs/results")
 COPIES = RESULTS / "hyperzero"
 PAGE = Path("docs/hyperzero.md")
+IMAGES = Path("docs/images")
+PICTURES = {f"main/{suite}/return-versus-context.png": f"hyperzero-{suite}.png" for suite in REACH}
+"""A run's figure to its copy's name: the paper's figures 3 to 5, whose rewards are these."""
 BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
 
 MOST_LISTED = 3
@@ -43,8 +47,23 @@ OWN, FIFTH = "random:0.85", "random:0.2"
 UNPUBLISHED = ("hyperdistil", "interpolation", "nearest")
 """What stands beside the methods of that table."""
 
-MAIN = ("hyperzero", "hyperdistil", "interpolation", "nearest", "best-of-direction")
+MAIN = (
+    "hyperzero",
+    "hyperdistil",
+    "conditioned",
+    "conditioned-uvfa",
+    "film",
+    "maml",
+    "pearl",
+    "hyperzero-without-td",
+    "hyperzero-without-value",
+    "interpolation",
+    "nearest",
+    "best-of-direction",
+)
 """Whose ratios are shown of every suite."""
+OURS = "hyperzero"
+"""What the others' ratios are marked against."""
 GOALS = {"hyperzero": (0.95, 0.9), "hyperdistil": (0.98, 0.95)}
 """Ratios that were set as goals: suites of one feature, and those of two."""
 
@@ -220,38 +239,38 @@ def finger_said(record: Record | None) -> str:
 
 def main_table(records: Sequence[Record]) -> str:
     """Ratios on every suite's own splits, and how often the goals are reached."""
-    own = [
-        (len(GOALS.keys() & record["methods"].keys()), record)
-        for record in records
-        if record["split_rule"] == OWN
-    ]
-    most = max((number for number, _ in own), default=0)
-    found = _a_suite([record for number, record in own if number == most])
+    found = _of_own_splits(records)
     if not found:
         return f"On the suites' own splits: {NOT_MEASURED}."
-    lines = [
-        f"| suite | {' | '.join(MAIN)} | copies | splits |",
-        f"|---|{'--:|' * (len(MAIN) + 2)}",
-    ]
-    reached: dict[str, list[bool]] = {name: [] for name in GOALS}
-    for record in found:
-        rows = record["methods"]
-        cells = [f"{rows[name]['ratio']:.3f}" if name in rows else "-" for name in MAIN]
-        copies = rows.get("hyperdistil", {}).get("copies")
-        cells.append("-" if copies is None else f"{copies:.0%}")
-        cells.append(str(min((rows[name]["splits"] for name in GOALS if name in rows), default=0)))
-        lines.append(f"| {record['suite']} | {' | '.join(cells)} |")
-        joint = len(SUITES[record["suite"]].features) > 1
-        for name, goals in GOALS.items():
-            if name in rows:
-                reached[name].append(rows[name]["ratio"] >= goals[joint])
-    said = [
-        f"{name} reaches its goal ({goals[0]:.2f} with one feature, {goals[1]:.2f} with two) on "
-        f"{sum(reached[name])} of {len(reached[name])} suites"
-        for name, goals in GOALS.items()
-        if reached[name]
-    ]
-    return "\n".join([*lines, "", f"{'; '.join(said)}."])
+    beside = {"copies": _copies, "splits": fewest_splits}
+    lines = [ratio_table(found, MAIN, compared=OURS, beside=beside), ""]
+    said = []
+    for name, goals in GOALS.items():
+        reached = [
+            r["methods"][name]["ratio"] >= goals[len(SUITES[r["suite"]].features) > 1]
+            for r in found
+            if name in r["methods"]
+        ]
+        if reached:
+            said.append(
+                f"{name} reaches its goal ({goals[0]:.2f} with one feature, {goals[1]:.2f} with "
+                f"two) on {sum(reached)} of {len(reached)} suites"
+            )
+    return "\n".join([*lines, f"{'; '.join(said)}."])
+
+
+def baselines_part(records: Sequence[Record]) -> list[str]:
+    """Whether our methods are ahead of what they are compared with, suite by suite, in words."""
+    found, said = _of_own_splits(records), []
+    for name in GOALS:
+        having = [record for record in found if record["vs"].get(name)]
+        if having:
+            said += [
+                f"Differences of {name}'s ratios to others', in the same contexts; sure where the "
+                "95 % interval leaves out zero:",
+                against_table(having, name, [one for one in MAIN if one != name]),
+            ]
+    return said or [f"Against the baselines: {NOT_MEASURED}."]
 
 
 def published_table(records: Sequence[Record]) -> str:
@@ -285,21 +304,6 @@ def published_table(records: Sequence[Record]) -> str:
     return "\n".join(lines)
 
 
-def copies_line(records: Sequence[Record]) -> str:
-    """For how many contexts each method hands out a training expert, over the runs that tell."""
-    shares: dict[str, list[float]] = {}
-    for record in records:
-        for name, row in record["methods"].items():
-            if row.get("copies") is not None:
-                shares.setdefault(name, []).append(row["copies"])
-    told = [
-        f"{name} {100.0 * np.mean(found):.0f} % in {len(found)} run{'s' * (len(found) > 1)}"
-        for name, found in sorted(shares.items())
-    ]
-    said = "Training experts handed out as they are, the share of held-out contexts: "
-    return f"{said}{', '.join(told) or NOT_MEASURED}."
-
-
 def cost_line(records: Sequence[Record]) -> str:
     """What the fits of the committed reproduction took."""
     found = [record for record in records if record["file"].startswith(f"{COPIES.name}/")]
@@ -324,12 +328,14 @@ def write(root: Path = ROOT) -> Path:
     finger = root / FINGER
     parts = [
         effects_table(records, json.loads(finger.read_text()) if finger.is_file() else None),
-        "With 85 % of the contexts for training: ratio to the experts' return; *copies* is the "
+        "With 85 % of the contexts for training: ratio to the experts' return; < is surely below "
+        f"{OURS}'s, > surely above, by the 95 % interval of the difference; *copies* is the "
         "share of held-out contexts for which HyperDistil hands out a training expert as it is. "
         "Instead of the cheetah's and the finger's experts, which are networks of another kind "
         "than those generated, it hands out what it generates for their contexts, and that is "
         "not counted.",
         main_table(records),
+        *baselines_part(records),
         trivial_lines(records),
         copies_line(records),
         "With a fifth of the contexts for training: ratio to the experts' return, in brackets that "
@@ -355,6 +361,22 @@ def _a_suite(records: Sequence[Record]) -> list[Record]:
     return [found[name] for name in sorted(found)]
 
 
+def _of_own_splits(records: Sequence[Record]) -> list[Record]:
+    """A record a suite, of those with as many of the methods that have goals as any has."""
+    own = [
+        (len(GOALS.keys() & record["methods"].keys()), record)
+        for record in records
+        if record["split_rule"] == OWN
+    ]
+    most = max((number for number, _ in own), default=0)
+    return _a_suite([record for number, record in own if number == most])
+
+
+def _copies(record: Record) -> str:
+    copies = record["methods"].get("hyperdistil", {}).get("copies")
+    return "-" if copies is None else f"{copies:.0%}"
+
+
 def _splits(effect: Effect, record: Record) -> int:
     return min(record["methods"][name]["splits"] for name in (effect.ours, effect.other))
 
@@ -374,4 +396,5 @@ def _difference(effect: Effect, record: Record) -> tuple[float, float | None, fl
 if __name__ == "__main__":
     for argument in sys.argv[1:]:
         print(publish(Path(argument), ROOT / COPIES))
+        copy_pictures(Path(argument), PICTURES, ROOT / IMAGES)
     print(write())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from experts.store import write_atomically
+from zeroshot.reproduce.execution import RUNS
 from zeroshot.reproduce.packed import pack
 from zeroshot.reproduce.records import RESULTS
 
@@ -38,6 +40,21 @@ def publish(folder: Path, target: Path) -> str:
             text = text.replace(str(folder), f"results/{target.name}")
         write_atomically(copy, text.encode())
     return f"{len(files)} files copied, {len(pack(folder, target / ROWS))} runs packed"
+
+
+def copy_pictures(folder: Path, pictures: Mapping[str, str], target: Path) -> None:
+    """Copies pictures of runs, as far as these have them.
+
+    Args:
+        folder: of everything that `zeroshot reproduce` made.
+        pictures: path below the folder of runs to the copy's name.
+        target: folder of the copies.
+    """
+    for drawn, name in pictures.items():
+        file = folder / RUNS / drawn
+        if file.exists():
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target / name)
 
 
 def fill(page: Path, begin: str, end: str, text: str) -> Path:
