@@ -32,8 +32,9 @@ REFERENCE_STYLES: dict[str, dict[str, Any]] = {
 }
 MOST_COLUMNS = 4
 """Of the legend."""
-DODGE = 0.12
-"""Distance between neighbouring methods' markers, as a share of the grid's step."""
+DODGE, MOST_DODGED = 0.12, 0.84
+"""Distance between neighbouring methods' markers, and between the outermost ones at most, as shares
+of the grid's step."""
 
 
 def return_versus_context(
@@ -97,20 +98,23 @@ def _panel(
             axes.plot(
                 x[ids], y[ids], label=_once(axes, reference), linewidth=1.2, zorder=1, **style
             )
+    dodge = step * min(DODGE, MOST_DODGED / max(1, len(methods) - 1))
     for i, method in enumerate(methods):
+        colour, again = METHOD_COLOURS[i % len(METHOD_COLOURS)], i // len(METHOD_COLOURS)
         x, returns = _by_value([row for row in test if row["method"] == method], name)
         y = np.array([np.mean(r) for r in returns])
         ends = np.array([mean_interval(np.asarray(r), rng) for r in returns])
         shown.append(ends.ravel())
         axes.errorbar(
-            x + (i - (len(methods) - 1) / 2) * DODGE * step,
+            x + (i - (len(methods) - 1) / 2) * dodge,
             y,
             yerr=np.abs(ends.T - y),
-            fmt=METHOD_MARKERS[(i + i // len(METHOD_COLOURS)) % len(METHOD_MARKERS)],
-            color=METHOD_COLOURS[i % len(METHOD_COLOURS)],
-            markersize=4.5,
-            markeredgecolor="white",
-            markeredgewidth=0.5,
+            fmt=METHOD_MARKERS[(i + again) % len(METHOD_MARKERS)],
+            color=colour,
+            markersize=3.5 if again else 4.5,
+            markerfacecolor="white" if again else colour,
+            markeredgecolor=colour if again else "white",
+            markeredgewidth=1.0 if again else 0.5,
             elinewidth=1.3,
             capsize=2,
             label=_once(axes, method),
