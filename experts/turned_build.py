@@ -39,6 +39,7 @@ def build_turned(
     directory: Path,
     leaves: Sequence[Context] = (),
     checkpoints: CheckpointSchedule | None = None,
+    relabelled: bool = False,
     seed: int = 0,
     on_progress: Callable[[BuildProgress], None] | None = None,
 ) -> None:
@@ -58,6 +59,7 @@ def build_turned(
         leaves: contexts that are not trained in: those that are always held out.
         checkpoints: which policies along the training are kept, each turned for every context;
             steps count over all environments. A folder that has all experts gets none.
+        relabelled: see `train_turned`.
         seed: of everything.
         on_progress: called now and then.
 
@@ -106,6 +108,7 @@ def build_turned(
             recipe=recipe,
             leaves=leaves,
             legacy=Legacies(directory, {known: origin}).of(known),
+            relabelled=relabelled,
             seed=seed,
             checkpoints=None if checkpoints is None else replace(checkpoints, directory=staged),
             saving=Saving(path=state, minutes=SAVE_MINUTES),

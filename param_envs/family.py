@@ -32,6 +32,21 @@ class State(NamedTuple):
     sensors: Array
 
 
+class Relabellings(NamedTuple):
+    """The m ways to label the parts of a body that its dynamics cannot tell apart.
+
+    What is seen as `observation` and done as `action` is, in other labels, seen as
+    `observations[i] @ observation` and done as `actions[i] @ action`: same state, same torques.
+
+    Attributes:
+        observations: (m, observation_size, observation_size), the identity first.
+        actions: (m, action_size, action_size).
+    """
+
+    observations: Array
+    actions: Array
+
+
 class Family(ABC):
     """Physics, observation, reward and start of one parameterised body.
 
@@ -115,6 +130,10 @@ class Family(ABC):
                 more than it moves.
         """
         raise ValueError(f"`frames` needs a family whose tasks are one, turned; {self!r} is none")
+
+    def relabellings(self) -> Relabellings:
+        """All ways to label a state of the family; by default there is one."""
+        return Relabellings(np.eye(self.observation_size)[None], np.eye(self.action_size)[None])
 
     # ------------------------------------------------------------------ shared by all families
 

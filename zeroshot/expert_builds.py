@@ -159,6 +159,7 @@ def turn_experts(
     recipe: str,
     warm_steps: int | None,
     checkpoints: CheckpointSchedule | None = None,
+    relabelled: bool = False,
     seed: int,
 ) -> int:
     """Trains one policy for all of a suite's contexts, turned; returns the exit code.
@@ -171,6 +172,7 @@ def turn_experts(
         recipe: name of a recipe of SAC or TD3.
         warm_steps: environment steps over all contexts, None for the recipe's own.
         checkpoints: which policies along the training are kept.
+        relabelled: whether transitions are learned from in all ways to label the body.
         seed: of everything.
 
     Raises:
@@ -194,6 +196,7 @@ def turn_experts(
             directory=out,
             leaves=suite.held_out,
             checkpoints=checkpoints,
+            relabelled=relabelled,
             seed=seed,
             on_progress=report,
         )

@@ -173,6 +173,8 @@ class Turn:
             FOLDER/checkpoints then has it turned for every context.
         checkpoint_from: With --checkpoint-every: environment steps before the first.
         checkpoint_last: With --checkpoint-every: keep only so many, those of the end.
+        relabelled: Learn from each step as from one of the same body whose parts are labelled
+            otherwise, drawn at random: an ant that ran with another leg in front.
         seed: Of everything.
     """
 
@@ -185,6 +187,7 @@ class Turn:
     checkpoint_every: int | None = None
     checkpoint_from: int = 0
     checkpoint_last: int | None = None
+    relabelled: bool = False
     seed: int = 0
 
     def __call__(self) -> int:
@@ -199,6 +202,7 @@ class Turn:
             recipe=self.recipe,
             warm_steps=self.warm_steps,
             checkpoints=_checkpoints(self),
+            relabelled=self.relabelled,
             seed=self.seed,
         )
 

@@ -15,6 +15,7 @@ from experts.offpolicy.agents import make_learner, policies_of, start_from
 from experts.offpolicy.checkpoints import CheckpointRecorder
 from experts.offpolicy.crowd import Crowd
 from experts.offpolicy.legacy import Legacy
+from experts.offpolicy.relabelled import RelabelledReplay
 from experts.offpolicy.replay import Replay
 from experts.offpolicy.state import (
     Saving,
@@ -64,6 +65,7 @@ class Loop:
         legacy: Legacy | None = None,
         keep_outcomes: bool = False,
         turned: Sequence[Context] | None = None,
+        relabelled: bool = False,
     ) -> None:
         """Starts a training, or takes up the saved one.
 
@@ -82,6 +84,8 @@ class Loop:
             legacy: what a training of K agents of the same bodies left: this one goes on from it.
             keep_outcomes: whether `legacy` can be asked for at the end.
             turned: contexts of the environments of a single agent, in whose frame they are seen.
+            relabelled: whether each transition is stored in labels of the body's parts drawn
+                among the family's `relabellings`.
         """
         self._recipe = recipe
         self._device = device
@@ -102,14 +106,14 @@ class Loop:
             if recipe.n_candidates > 1:
                 self.candidates[0] = self.parameters()
         begun = 0 if legacy is None else len(legacy)
-        self._replay = Replay(
+        self._replay = _empty_replay(
+            family,
             len(contexts),
             recipe.n_envs,
             max(recipe.n_envs, min(recipe.buffer_size, begun + self._total + recipe.n_envs)),
-            family.observation_size,
-            family.action_size,
             device,
             n_outcomes=len(family.outcome_names) if keep_outcomes else 0,
+            labels=self._generator if relabelled else None,
         )
         if legacy is not None:
             rewards = legacy.rewards(family, contexts, reward)
@@ -297,3 +301,23 @@ class Loop:
         self.candidates = dict(sorted(self.candidates.items()))
         if self._recorder is not None:
             self._recorder.restore(self.steps, facts.get("kept"))
+
+
+def _empty_replay(
+    family: Family,
+    n_agents: int,
+    n_envs: int,
+    capacity: int,
+    device: torch.device,
+    *,
+    n_outcomes: int,
+    labels: torch.Generator | None,
+) -> Replay:
+    """A replay; with a generator of labels, one that stores transitions relabelled."""
+    if labels is not None:
+        known = family.relabellings()
+        return RelabelledReplay(
+            n_agents, n_envs, capacity, known, labels, device, n_outcomes=n_outcomes
+        )
+    sizes = (family.observation_size, family.action_size)
+    return Replay(n_agents, n_envs, capacity, *sizes, device, n_outcomes=n_outcomes)

@@ -41,6 +41,7 @@ def train_turned(
     recipe: Recipe,
     leaves: Sequence[Context] = (),
     legacy: Legacy | None = None,
+    relabelled: bool = False,
     seed: int = 0,
     n_threads: int = 1,
     checkpoints: CheckpointSchedule | None = None,
@@ -63,6 +64,8 @@ def train_turned(
         leaves: contexts that are not trained in; their experts are the same policy, turned to
             where it never was.
         legacy: what the training of `start` left, to go on from.
+        relabelled: whether what is stored is relabelled at random (`Family.relabellings`), so that
+            it is learned for all ways to label the body at once.
         seed: of everything.
         n_threads: threads that environments step on, 0 for all cores.
         checkpoints: which policies along the training are kept, in the file of `start`'s context;
@@ -97,6 +100,8 @@ def train_turned(
         "home": expert_name(home),
         "contexts": [expert_name(context) for context in trained],
     }
+    if relabelled:
+        record["turned"]["relabelled"] = True
     loop = Loop(
         family,
         [home],
@@ -111,6 +116,7 @@ def train_turned(
         saving=saving,
         legacy=legacy,
         turned=trained,
+        relabelled=relabelled,
     )
     loop.run(on_steps)
     (candidates,) = candidates_of(loop, [record])

@@ -14,6 +14,7 @@ from param_envs.family import (
     Array,
     ContextColumns,
     Family,
+    Relabellings,
     State,
     noisy_start,
     published_model,
@@ -34,6 +35,12 @@ _ATTITUDE = ((1, 4), (2, 3))
 """Where the torso's quaternion is in an observation: w and z, x and y."""
 _VELOCITY = (13, 14)
 """Where its horizontal velocity is; its angular velocity is in the body's own frame."""
+
+_N_LEGS = 4
+_ANKLES = (-1.0, 1.0, -1.0, 1.0)
+"""Which way each leg's ankle turns, seen from the ankle of the next leg counterclockwise."""
+_FIRST_ACTUATED = 3
+"""The leg whose torques come first in an action; the others follow counterclockwise."""
 
 
 class Ant(Family):
@@ -131,6 +138,33 @@ class Ant(Family):
             frames[:, b, a] = np.sin(turned)
             frames[:, a, b] = -frames[:, b, a]
         return frames
+
+    def relabellings(self) -> Relabellings:
+        """Any leg may be called the first: (8, 27, 27) and (8, 8, 8).
+
+        The torso that has the next leg counterclockwise as its first is turned by 90 degrees about
+        its own vertical. After four such steps legs and state are the same again, and the attitude
+        has the opposite sign, which is the same attitude; hence eight ways.
+        """
+        size, half = self.observation_size, np.sqrt(0.5)
+        seen, done = np.zeros((size, size)), np.zeros((self.action_size, self.action_size))
+        seen[0, 0] = seen[13, 13] = seen[14, 14] = seen[15, 15] = 1.0
+        seen[1:5, 1:5] = half * (
+            np.eye(4) + np.array([[0, 0, 0, -1], [0, 0, 1, 0], [0, -1, 0, 0], [1, 0, 0, 0]])
+        )
+        seen[16:19, 16:19] = [[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+        for leg in range(_N_LEGS):
+            following = (leg + 1) % _N_LEGS
+            places = [(5 + 2 * leg, 5 + 2 * following), (19 + 2 * leg, 19 + 2 * following)]
+            for here, there in places:
+                seen[here, there], seen[here + 1, there + 1] = 1.0, _ANKLES[leg]
+            here, there = (2 * ((one - _FIRST_ACTUATED) % _N_LEGS) for one in (leg, following))
+            done[here, there], done[here + 1, there + 1] = 1.0, _ANKLES[leg]
+        steps = range(2 * _N_LEGS)
+        return Relabellings(
+            np.stack([np.linalg.matrix_power(seen, n) for n in steps]),
+            np.stack([np.linalg.matrix_power(done, n) for n in steps]),
+        )
 
     def terminated(self, state: State) -> NDArray[np.bool_]:
         """Whether the torso is lower than 0.2 m or higher than 1 m: (n,)."""

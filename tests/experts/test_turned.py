@@ -16,6 +16,7 @@ from experts.offpolicy import CheckpointSchedule, Saving, train_many, train_turn
 from experts.offpolicy.crowd import Crowd
 from experts.offpolicy.legacy import Legacy
 from experts.offpolicy.loop import Loop
+from experts.offpolicy.replay import Batch
 from experts.offpolicy.turned import turn
 from experts.store import save_expert
 from experts.turned_build import STAGED, STATE, build_turned
@@ -127,6 +128,42 @@ def test_all_experts_are_one_policy_that_never_was_in_the_leaves(
         assert record["turned"]["contexts"] == [f"direction={d}_leg=1" for d in (0, 1, 4)]
     other = experts[0].policy.weights[0]
     assert not np.array_equal(other, expert.policy.behind(frames[:1]).weights[0])
+
+
+def test_what_is_stored_is_in_labels_of_its_own(
+    start: tuple[Expert, Legacy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expert, legacy = start
+    stored: list[Batch] = []
+    run = Loop.run
+
+    def noting(self: Loop, on_steps) -> None:
+        stored.append(self._replay.latest(15))  # what was taken on
+        run(self, on_steps)
+        stored.append(self._replay.latest(99))
+
+    monkeypatch.setattr(Loop, "run", noting)
+    arguments = {**ARGUMENTS, "recipe": replace(RECIPE, n_candidates=1)}
+    experts = train_turned(ANT, CONTEXTS, expert, legacy=legacy, relabelled=True, **arguments)
+    assert experts[0].record["turned"]["relabelled"] is True
+    seen, done = ANT.relabellings()
+    labels = set()
+    taken = stored[0]
+    for i in range(15):
+        own, acted, reached = legacy.observations[0, i], legacy.actions[0, i], taken.inputs[0, i]
+        fits = [
+            np.allclose(seen[m] @ own, reached[:27], atol=1e-5)
+            and np.allclose(done[m] @ acted, reached[27:], atol=1e-5)
+            and np.allclose(
+                seen[m] @ legacy.next_observations[0, i], taken.next_observations[0, i], atol=1e-5
+            )
+            for m in range(8)
+        ]
+        assert sum(fits) == 1
+        labels.add(fits.index(True))
+    assert len(labels) > 3
+    signs = stored[1].observations[0, 15:, 1] < 0.0  # no ant lay on its back so soon
+    assert signs.any() and not signs.all()
 
 
 def test_the_policy_that_is_kept_is_the_best_in_the_mean_over_what_it_was_trained_in(

@@ -1,4 +1,4 @@
-"""Contexts that are one task, turned: what is seen through a frame is what would be seen there."""
+"""One task seen in turned frames, and one body whose parts are labelled in many ways."""
 
 import numpy as np
 import pytest
@@ -41,3 +41,34 @@ def test_what_cannot_be_turned_is_said() -> None:
     cheetah = family_of("ParamCheetah-v0")
     with pytest.raises(ValueError, match=r"`frames` needs a family whose tasks are one.*Cheetah"):
         cheetah.frames([cheetah.context()], cheetah.context())
+
+
+@pytest.mark.parametrize("label", range(8))
+def test_an_ant_in_other_labels_does_the_same(label) -> None:
+    seen, done = (matrices[label] for matrices in ANT.relabellings())
+    here, there = (Simulation(ANT, [HOME], reward="direction") for _ in range(2))
+    rng = np.random.default_rng(label)
+    qpos, qvel = ANT.initial_state(rng, ANT.model(HOME))
+    qvel += rng.normal(size=qvel.shape)  # it moves and tumbles
+    other = seen @ np.concatenate([qpos[2:], qvel])
+    here.place(np.array([0]), qpos[None], qvel[None])
+    there.place(np.array([0]), np.concatenate([qpos[:2], other[:13]])[None], other[None, 13:])
+    for _ in range(10):
+        action = rng.uniform(-1.0, 1.0, (1, ANT.action_size))
+        first, second = here.advance(action), there.advance(action @ done.T)
+        np.testing.assert_allclose(seen @ first.observation[0], second.observation[0], atol=1e-6)
+        np.testing.assert_allclose(first.reward, second.reward, atol=1e-6)
+
+
+def test_labels_are_all_different_and_the_first_are_the_familys_own() -> None:
+    seen, done = ANT.relabellings()
+    np.testing.assert_array_equal(seen[0], np.eye(27))
+    np.testing.assert_array_equal(done[0], np.eye(8))
+    np.testing.assert_allclose(seen[1] @ seen[7], np.eye(27), atol=1e-12)
+    np.testing.assert_allclose(seen[4] @ np.eye(27), np.diag([1] + 4 * [-1] + 22 * [1]), atol=1e-12)
+    pairs = [(i, j) for i in range(8) for j in range(i)]
+    assert all(not np.allclose(seen[i], seen[j]) for i, j in pairs)
+    cheetah = family_of("ParamCheetah-v0")
+    seen, done = cheetah.relabellings()
+    np.testing.assert_array_equal(seen, [np.eye(cheetah.observation_size)])
+    np.testing.assert_array_equal(done, [np.eye(cheetah.action_size)])
