@@ -17,10 +17,17 @@ from typing import Any
 
 import numpy as np
 
+from zeroshot.comparisons import TRIVIAL
 from zeroshot.published import PUBLISHED_EXPERT_MEANS, PUBLISHED_ZERO_SHOT
 from zeroshot.reproduce.hyperzero import REACH, TRACK
 from zeroshot.reproduce.pages import NOT_MEASURED, copy_pictures, fill, publish, trivial_lines
-from zeroshot.reproduce.ratios import against_table, copies_line, fewest_splits, ratio_table
+from zeroshot.reproduce.ratios import (
+    against_table,
+    common_ratios,
+    copies_line,
+    cost_line,
+    ratio_table,
+)
 from zeroshot.reproduce.records import read_results
 from zeroshot.suites import SUITES
 
@@ -189,14 +196,14 @@ def measured(effect: Effect, records: Sequence[Record]) -> str:
         effect: of which choice.
         records: as `read_results` gives them.
     """
-    found = _a_suite([record for record in records if _has(effect, record)])
+    having = [record for record in records if _has(effect, record)]
+    found = _a_suite(having, effect.ours, effect.other)
     if not found:
         return NOT_MEASURED
     said = [_difference(effect, record) for record in found]
     if len(found) <= MOST_LISTED:
         return "<br>".join(
-            f"{record['suite']}, {record['split_rule']}, {_splits(effect, record)} splits: "
-            f"{_ratio(record, effect.ours)} against {_ratio(record, effect.other)}, "
+            f"{record['suite']}, {record['split_rule']}, {_both(effect, record)}, "
             + (
                 "no interval"
                 if low is None
@@ -242,14 +249,14 @@ def main_table(records: Sequence[Record]) -> str:
     found = _of_own_splits(records)
     if not found:
         return f"On the suites' own splits: {NOT_MEASURED}."
-    beside = {"copies": _copies, "splits": fewest_splits}
-    lines = [ratio_table(found, MAIN, compared=OURS, beside=beside), ""]
+    lines = [ratio_table(found, MAIN, compared=OURS, beside={"copies": _copies}), ""]
+    ratios = {record["suite"]: common_ratios(record, MAIN)[0] for record in found}
     said = []
     for name, goals in GOALS.items():
         reached = [
-            r["methods"][name]["ratio"] >= goals[len(SUITES[r["suite"]].features) > 1]
-            for r in found
-            if name in r["methods"]
+            own[name] >= goals[len(SUITES[suite].features) > 1]
+            for suite, own in ratios.items()
+            if name in own
         ]
         if reached:
             said.append(
@@ -280,41 +287,28 @@ def published_table(records: Sequence[Record]) -> str:
         f"| suite | {' | '.join([*known, *UNPUBLISHED])} | splits |",
         f"|---|{'--:|' * (len(known) + len(UNPUBLISHED) + 1)}",
     ]
-    ahead = measured_suites = 0
+    ahead = {name: [] for name in (*GOALS, *TRIVIAL)}
     for suite, published in PUBLISHED_ZERO_SHOT.items():
         found = _a_suite([r for r in records if (r["suite"], r["split_rule"]) == (suite, FIFTH)])
-        ours = found[0]["methods"] if found else {}
+        names = (*known, *UNPUBLISHED)
+        ours, splits = common_ratios(found[0], names) if found else ({}, "-")
         theirs = {name: value / PUBLISHED_EXPERT_MEANS[suite] for name, value in published.items()}
         cells = [
-            (f"{ours[name]['ratio']:.2f}" if name in ours else "-")
+            (f"{ours[name]:.2f}" if name in ours else "-")
             + (f" ({theirs[name]:.2f})" if name in theirs else "")
-            for name in (*known, *UNPUBLISHED)
+            for name in names
         ]
-        splits = str(min(row["splits"] for row in ours.values())) if ours else "-"
-        lines.append(f"| {suite} | {' | '.join([*cells, splits])} |")
-        learned = [row["ratio"] for row in ours.values() if row["kind"] == "method"]
-        measured_suites += bool(learned)
-        ahead += bool(learned) and max(learned) > max(theirs.values())
-    if measured_suites:
-        lines += [
-            "",
-            f"The best learned method of a suite is ahead of all published ones on {ahead} of the "
-            f"{measured_suites} suites that are measured.",
-        ]
+        lines.append(f"| {suite} | {' | '.join([*cells, str(splits)])} |")
+        for name in ahead.keys() & ours.keys():
+            ahead[name].append(ours[name] > max(theirs.values()))
+    said = [
+        f"{name} on {sum(each)} of the {len(each)} suites that are measured"
+        for name, each in ahead.items()
+        if each
+    ]
+    if said:
+        lines += ["", f"Ahead of all published methods: {', '.join(said)}."]
     return "\n".join(lines)
-
-
-def cost_line(records: Sequence[Record]) -> str:
-    """What the fits of the committed reproduction took."""
-    found = [record for record in records if record["file"].startswith(f"{COPIES.name}/")]
-    if not found:
-        return f"Cost of the fits: {NOT_MEASURED}."
-    fitted = [row["fit_seconds"] * row["splits"] for r in found for row in r["methods"].values()]
-    cores = sorted({str(record["machine"]["cores"]) for record in found})
-    return (
-        f"Cost of the fits of {len(found)} runs: {sum(fitted) / 3600:.1f} hours, one after "
-        f"another, on a machine of {' or '.join(cores)} cores."
-    )
 
 
 def write(root: Path = ROOT) -> Path:
@@ -342,7 +336,7 @@ def write(root: Path = ROOT) -> Path:
         f"of the published returns to their own experts'. A hyphen: {NOT_MEASURED}; HyPoGen's own "
         "method is not implemented here.",
         published_table(records),
-        cost_line(records),
+        cost_line([one for one in records if one["file"].startswith(f"{COPIES.name}/")]),
     ]
     return fill(root / PAGE, BEGIN, END, "\n\n".join(parts))
 
@@ -353,11 +347,15 @@ def _has(effect: Effect, record: Record) -> bool:
     return there and effect.reward in (None, reward) and record["split_rule"] == OWN
 
 
-def _a_suite(records: Sequence[Record]) -> list[Record]:
-    """One record a suite: that with the most splits, the latest of equals."""
-    found = {}
-    for record in sorted(records, key=lambda r: (len(r["seeds"]), r["date"])):
-        found[record["suite"]] = record
+def _a_suite(records: Sequence[Record], *pair: str) -> list[Record]:
+    """One record a suite: that with intervals of a pair, the most splits, the latest of equals."""
+
+    def worth(record: Record) -> tuple[bool, int, str]:
+        paired = bool(pair) and pair[1] in record["vs"].get(pair[0], {})
+        rows = [record["methods"][name] for name in pair or record["methods"]]
+        return paired, max(row["splits"] for row in rows), record["date"]
+
+    found = {record["suite"]: record for record in sorted(records, key=worth)}
     return [found[name] for name in sorted(found)]
 
 
@@ -377,20 +375,17 @@ def _copies(record: Record) -> str:
     return "-" if copies is None else f"{copies:.0%}"
 
 
-def _splits(effect: Effect, record: Record) -> int:
-    return min(record["methods"][name]["splits"] for name in (effect.ours, effect.other))
-
-
-def _ratio(record: Record, method: str) -> str:
-    return f"{record['methods'][method]['ratio']:.3f}"
+def _both(effect: Effect, record: Record) -> str:
+    ratios, splits = common_ratios(record, (effect.ours, effect.other))
+    return f"{splits} splits: {ratios[effect.ours]:.3f} against {ratios[effect.other]:.3f}"
 
 
 def _difference(effect: Effect, record: Record) -> tuple[float, float | None, float | None]:
     pair = record["vs"].get(effect.ours, {}).get(effect.other)
     if pair is not None:
         return pair[0], pair[1], pair[2]
-    ours, other = (record["methods"][name]["ratio"] for name in (effect.ours, effect.other))
-    return ours - other, None, None
+    ratios, _ = common_ratios(record, (effect.ours, effect.other))
+    return ratios[effect.ours] - ratios[effect.other], None, None
 
 
 if __name__ == "__main__":

@@ -6,16 +6,28 @@ from typing import Any
 import pytest
 
 from zeroshot.reproduce.pages import copy_pictures
-from zeroshot.reproduce.ratios import against_table, copies_line, fewest_splits, ratio_table
+from zeroshot.reproduce.ratios import (
+    against_table,
+    common_ratios,
+    copies_line,
+    cost_line,
+    ratio_table,
+)
 
 
 def run(suite: str, ratios: dict[str, float], **pairs: list[float]) -> dict[str, Any]:
     """A run in which `mine` is compared with the others."""
     methods = {
-        name: {"kind": "reference" if name == "nearest" else "method", "ratio": ratio, "splits": 2}
+        name: {
+            "kind": "reference" if name in ("nearest", "expert") else "method",
+            "ratio": ratio,
+            "splits": 2,
+            "own_seeds": [0, 1],
+            "fit_seconds": 1800.0,
+        }
         for name, ratio in ratios.items()
     }
-    return {"suite": suite, "methods": methods, "vs": {"mine": pairs}}
+    return {"suite": suite, "methods": methods, "vs": {"mine": pairs}, "machine": {"cores": 2}}
 
 
 AHEAD, BEHIND, LEVEL = [0.1, 0.02, 0.2], [-0.04, -0.06, -0.01], [0.03, -0.01, 0.07]
@@ -26,17 +38,28 @@ def test_a_ratio_is_marked_where_the_interval_leaves_out_zero() -> None:
         run("one", {"mine": 0.9, "yours": 0.8, "nearest": 0.94}, yours=AHEAD, nearest=BEHIND),
         run("two", {"mine": 0.9, "yours": 0.87}, yours=LEVEL),
     ]
-    assert ratio_table(
-        runs,
-        ("mine", "absent", "yours", "nearest"),
-        compared="mine",
-        beside={"splits": fewest_splits},
-    ).splitlines() == [
-        "| suite | mine | yours | nearest | splits |",
-        "|---|--:|--:|--:|--:|",
-        "| one | 0.900 | 0.800 < | 0.940 > | 2 |",
-        "| two | 0.900 | 0.870 | - | 2 |",
+    columns, beside = ("mine", "absent", "yours", "nearest"), {"more": lambda one: one["suite"][0]}
+    assert ratio_table(runs, columns, compared="mine", beside=beside).splitlines() == [
+        "| suite | mine | yours | nearest | more | splits |",
+        "|---|--:|--:|--:|--:|--:|",
+        "| one | 0.900 | 0.800 < | 0.940 > | o | 2 |",
+        "| two | 0.900 | 0.870 | - | t | 2 |",
     ]
+
+
+def test_ratios_are_of_the_splits_that_all_were_played_on() -> None:
+    one = run("one", {"expert": 1.0, "mine": 0.7, "yours": 0.9})
+    told = {"expert": [100.0, 200.0, 900.0], "mine": [90.0, 30.0], "yours": [180.0, 850.0]}
+    seeds = {"expert": [0, 1, 4], "mine": [0, 1], "yours": [1, 4]}
+    for name, row in one["methods"].items():
+        row |= {"returns": told[name], "own_seeds": seeds[name]}
+    assert common_ratios(one, ("mine", "yours", "absent")) == (
+        {"mine": pytest.approx(0.15), "yours": pytest.approx(0.9)},
+        1,
+    )
+    assert common_ratios(one, ("mine",)) == ({"mine": pytest.approx(0.4)}, 2)
+    del one["methods"]["expert"]["returns"]
+    assert common_ratios(one, ("mine", "yours")) == ({"mine": 0.7, "yours": 0.9}, 1)
 
 
 def test_a_method_is_compared_where_both_are() -> None:
@@ -45,16 +68,18 @@ def test_a_method_is_compared_where_both_are() -> None:
         run("two", {"mine": 0.9, "yours": 0.87}, yours=LEVEL),
     ]
     assert against_table(runs, "mine", ("yours", "absent", "nearest")).splitlines()[2:] == [
-        "| yours | 2 | +0.065 | +0.030 | 1 |  |",
-        "| nearest | 1 | -0.040 | -0.040 | 0 | one |",
+        "| yours | 2 | +0.065 | [+0.030, +0.100] | +0.030 | 1 |  |",
+        "| nearest | 1 | -0.040 | [-0.040, -0.040] | -0.040 | 0 | one |",
     ]
 
 
-def test_fewest_splits_are_of_what_is_fitted() -> None:
-    one = run("one", {"mine": 0.9, "yours": 0.8, "nearest": 0.9})
-    one["methods"]["mine"]["splits"] = 5
-    one["methods"]["nearest"]["splits"] = 1
-    assert fewest_splits(one) == "2"
+def test_fits_cost_what_each_method_took_on_its_splits() -> None:
+    runs = [run("one", {"mine": 0.9, "yours": 0.8, "nearest": 0.9}) for _ in range(2)]
+    runs[1]["methods"]["mine"] |= {"splits": 1, "fit_seconds": 3600.0}
+    said = cost_line(runs)
+    assert said.startswith("Cost of the fits of 2 runs: 4.0 hours, one after another, on a machine")
+    assert "Median seconds of a fit: mine 1800, yours 1800." in said
+    assert cost_line([]) == "Cost of the fits: not measured."
 
 
 def test_experts_handed_out_are_counted() -> None:

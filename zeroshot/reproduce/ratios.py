@@ -8,8 +8,36 @@ from typing import Any
 import numpy as np
 
 from zeroshot.reproduce.pages import NOT_MEASURED
+from zeroshot.statistics import mean_interval
 
 Record = Mapping[str, Any]
+
+
+def common_ratios(record: Record, names: Sequence[str]) -> tuple[dict[str, float], int]:
+    """Ratios on the splits that all of several methods were played on, and how many these are.
+
+    Args:
+        record: as `read_results` gives it.
+        names: of methods and rows; those that the record lacks are left out.
+
+    Returns:
+        Name to 1 plus the difference to the experts' return over its size. Where a file does not
+        tell returns split by split, it is the ratio on all splits.
+    """
+    rows = {name: record["methods"][name] for name in names if name in record["methods"]}
+    told = [*rows.values(), record["methods"].get("expert", {})]
+    shared = sorted(set.intersection(*(set(row["own_seeds"]) for row in rows.values())))
+    if not all("returns" in row for row in told):
+        return {name: row["ratio"] for name, row in rows.items()}, len(shared)
+
+    def mean(row: Record) -> float:
+        returns = dict(zip(row["own_seeds"], row["returns"], strict=True))
+        return float(np.mean([returns[seed] for seed in shared]))
+
+    expert = mean(told[-1])
+    return {name: 1.0 + (mean(row) - expert) / abs(expert) for name, row in rows.items()}, len(
+        shared
+    )
 
 
 def ratio_table(
@@ -19,22 +47,29 @@ def ratio_table(
     compared: str,
     beside: Mapping[str, Callable[[Record], str]],
 ) -> str:
-    """A line a suite, a column a method that any of the records has.
+    """A line a suite, a column a method that any of the records has, and the number of splits.
+
+    A suite's ratios are of the splits that all that it has were played on.
 
     Args:
         records: one a suite, as `read_results` gives them.
         columns: names of methods and rows, in order.
-        compared: a method; a ratio surely below its own is marked <, one surely above >.
+        compared: a method; a ratio surely below its own is marked <, one surely above >, by the
+            splits that both were played on.
         beside: further columns, name to what a record has there.
     """
     columns = [name for name in columns if any(name in record["methods"] for record in records)]
     lines = [
-        f"| suite | {' | '.join([*columns, *beside])} |",
-        f"|---|{'--:|' * (len(columns) + len(beside))}",
+        f"| suite | {' | '.join([*columns, *beside, 'splits'])} |",
+        f"|---|{'--:|' * (len(columns) + len(beside) + 1)}",
     ]
     for record in records:
-        cells = [_cell(record, name, compared) for name in columns]
-        cells += [said(record) for said in beside.values()]
+        ratios, splits = common_ratios(record, columns)
+        cells = [
+            f"{ratios[name]:.3f}{_mark(record, name, compared)}" if name in ratios else "-"
+            for name in columns
+        ]
+        cells += [said(record) for said in beside.values()] + [str(splits)]
         lines.append(f"| {record['suite']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -48,9 +83,9 @@ def against_table(records: Sequence[Record], ours: str, others: Sequence[str]) -
         others: what it is compared with, left out where no record has both.
     """
     lines = [
-        f"| {ours} against | suites | mean difference | smallest | surely ahead on | "
-        "surely behind on |",
-        "|---|--:|--:|--:|--:|---|",
+        f"| {ours} against | suites | mean difference | 95 %, suites redrawn | smallest | "
+        "surely ahead on | surely behind on |",
+        "|---|--:|--:|--:|--:|--:|---|",
     ]
     for other in others:
         pairs = {
@@ -60,12 +95,13 @@ def against_table(records: Sequence[Record], ours: str, others: Sequence[str]) -
         }
         if not pairs:
             continue
-        values = [value for value, _, _ in pairs.values()]
+        values = np.array([value for value, _, _ in pairs.values()])
+        low, high = mean_interval(values, np.random.default_rng(0))
         behind = [suite for suite, (_, _, high) in pairs.items() if high < 0.0]
         ahead = sum(low > 0.0 for _, low, _ in pairs.values())
         lines.append(
-            f"| {other} | {len(pairs)} | {np.mean(values):+.3f} | {min(values):+.3f} | {ahead} | "
-            f"{', '.join(behind)} |"
+            f"| {other} | {len(pairs)} | {values.mean():+.3f} | [{low:+.3f}, {high:+.3f}] | "
+            f"{values.min():+.3f} | {ahead} | {', '.join(behind)} |"
         )
     return "\n".join(lines)
 
@@ -85,16 +121,25 @@ def copies_line(records: Sequence[Record]) -> str:
     return f"{said}{', '.join(told) or NOT_MEASURED}."
 
 
-def fewest_splits(record: Record) -> str:
-    """The smallest number of splits that a method of a run was fitted on."""
-    found = [row["splits"] for row in record["methods"].values() if row["kind"] == "method"]
-    return str(min(found, default=0))
+def cost_line(records: Sequence[Record]) -> str:
+    """What the fits of runs took, and each method's."""
+    if not records:
+        return f"Cost of the fits: {NOT_MEASURED}."
+    fits: dict[str, list[float]] = {}
+    for record in records:
+        for name, row in record["methods"].items():
+            if row["kind"] == "method":
+                fits.setdefault(name, []).extend([row["fit_seconds"]] * row["splits"])
+    cores = sorted({str(record["machine"]["cores"]) for record in records})
+    total = sum(sum(each) for each in fits.values())
+    each = ", ".join(f"{name} {np.median(found):.0f}" for name, found in sorted(fits.items()))
+    return (
+        f"Cost of the fits of {len(records)} runs: {total / 3600:.1f} hours, one after "
+        f"another, on a machine of {' or '.join(cores)} cores. Median seconds of a fit: {each}. "
+        "Trials, which hyperdistil plays when it hands out policies, are not among them."
+    )
 
 
-def _cell(record: Record, name: str, compared: str) -> str:
-    row = record["methods"].get(name)
-    if row is None:
-        return "-"
+def _mark(record: Record, name: str, compared: str) -> str:
     _, low, high = record["vs"].get(compared, {}).get(name, (0.0, 0.0, 0.0))
-    mark = " <" if low > 0.0 else " >" if high < 0.0 else ""
-    return f"{row['ratio']:.3f}{mark}"
+    return " <" if low > 0.0 else " >" if high < 0.0 else ""

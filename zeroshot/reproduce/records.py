@@ -46,7 +46,8 @@ def write_record(work: PlannedRun, out: Path) -> dict[str, Any]:
     Beside what its summary says: `part` and `name`; `run_command`, the `zeroshot run` that does
     the same; the checksums of the `experts` and of their `collection`, None for no other policies
     than the experts; the `commits` that fitted and played, where a run was gone
-    on with more than one; each method's `returns`, a mean a seed; and `vs`, method to
+    on with more than one; each method's `returns`, a mean over the contexts for each of its
+    `own_seeds`; and `vs`, method to
     other row to [difference of the ratios, lower, upper end of its 95 % interval].
     """
     folder = folder_of(work, out)
@@ -57,8 +58,7 @@ def write_record(work: PlannedRun, out: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"part": work.part, "name": work.name}
     found |= {name: summary[name] for name in KEPT}
     found["methods"] = {
-        name: {**row, "returns": _by_seed(by_method[name])}
-        for name, row in summary["methods"].items()
+        name: {**row, **_by_seed(by_method[name])} for name, row in summary["methods"].items()
     }
     found["vs"] = {
         name: {
@@ -105,8 +105,9 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
     """All results of runs below a folder, in the form of the small files, ordered by path.
 
     Summaries of `zeroshot run` are among them, earlier versions' too. What those do not say is
-    None, `vs` empty. Each has its `file`, relative to the folder, and each of its methods `splits`,
-    how many it was played on: those of a run that was gone on with may differ.
+    None, `vs` empty. Each has its `file`, relative to the folder, and each of its methods
+    `own_seeds`, of the splits that it was played on, and `splits`, how many these are: those of a
+    run that was gone on with may differ.
 
     Raises:
         ValueError: naming the file, if it is not JSON or its run is not complete.
@@ -128,6 +129,7 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
         record.setdefault("score_ci", {})
         for row in record["methods"].values():
             row["splits"] = len(row.get("returns", record["seeds"]))
+            row.setdefault("own_seeds", sorted(record["seeds"])[: row["splits"]])
             row.setdefault("copies", None)
         record["vs"] = {
             name: {
@@ -201,13 +203,14 @@ def _entry(outcome: Outcome, out: Path) -> dict[str, Any]:
     return entry | {"command": work.command(target_of(work, out))}
 
 
-def _by_seed(by_cell: Mapping[Any, tuple[float, float]]) -> list[float]:
-    """Mean returns over the contexts, by ascending seed."""
+def _by_seed(by_cell: Mapping[Any, tuple[float, float]]) -> dict[str, list[Any]]:
+    """Ascending seeds, and mean returns over the contexts for each."""
     seeds = sorted({seed for seed, _ in by_cell})
-    return [
+    returns = [
         float(np.mean([own for (seed, _), (own, _) in by_cell.items() if seed == wanted]))
         for wanted in seeds
     ]
+    return {"own_seeds": seeds, "returns": returns}
 
 
 def _kept(work: PlannedRun | PlannedFineTuning, out: Path) -> dict[str, Any] | None:
