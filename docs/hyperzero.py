@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 
 from zeroshot.comparisons import TRIVIAL
 from zeroshot.published import PUBLISHED_EXPERT_MEANS, PUBLISHED_ZERO_SHOT
+from zeroshot.reproduce.effects import EFFECTS, Effect
 from zeroshot.reproduce.hyperzero import REACH, TRACK
 from zeroshot.reproduce.pages import NOT_MEASURED, copy_pictures, fill, publish, trivial_lines
 from zeroshot.reproduce.ratios import (
@@ -75,118 +75,6 @@ GOALS = {"hyperzero": (0.95, 0.9), "hyperdistil": (0.98, 0.95)}
 """Ratios that were set as goals: suites of one feature, and those of two."""
 
 Record = dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Effect:
-    """What a choice does to the numbers: one method against another in the same runs.
-
-    Attributes:
-        section: of the page, by its number.
-        choice: what differs.
-        ours: a method.
-        other: what it is compared with.
-        reward: of the suites that count, `track` or `reach`, both by default.
-    """
-
-    section: int
-    choice: str
-    ours: str
-    other: str
-    reward: str | None = None
-
-
-EFFECTS = (
-    Effect(
-        section=1,
-        choice="γ instead of 1 in the TD loss",
-        ours="hyperzero",
-        other="hyperzero-undiscounted-td",
-    ),
-    Effect(
-        section=2,
-        choice="unit scale and tuned, against raw inputs, Adam at 1e-4, 332,500 updates",
-        ours="hyperzero",
-        other="hyperzero-paper",
-    ),
-    Effect(
-        section=2,
-        choice="the same for the conditioned policy",
-        ours="conditioned",
-        other="conditioned-paper",
-    ),
-    Effect(
-        section=2,
-        choice="with the TD loss, against without (figure 7)",
-        ours="hyperzero",
-        other="hyperzero-without-td",
-    ),
-    Effect(
-        section=2,
-        choice="with a value function, against policy alone (figure 7)",
-        ours="hyperzero",
-        other="hyperzero-without-value",
-    ),
-    Effect(
-        section=3,
-        choice="HyperZero, against a conditioned policy with as many parameters",
-        ours="hyperzero",
-        other="conditioned-wide",
-    ),
-    Effect(
-        section=3,
-        choice="conditioned policy with as many parameters as HyperZero, against its own size",
-        ours="conditioned-wide",
-        other="conditioned",
-    ),
-    Effect(
-        section=4,
-        choice="MAML with HyperZero's processor time, against 500 updates",
-        ours="maml",
-        other="maml-paper-500-updates",
-    ),
-    Effect(
-        section=4,
-        choice="PEARL with HyperZero's processor time, against 500 updates",
-        ours="pearl",
-        other="pearl-paper-500-updates",
-    ),
-    Effect(
-        section=5,
-        choice="PEARL without the label leak, against with it, 500 updates",
-        ours="pearl-paper-500-updates",
-        other="pearl-paper-500-updates-leaking",
-    ),
-    Effect(
-        section=7,
-        choice="desired speed as a minimum: HyperZero, against the best expert of the direction",
-        ours="hyperzero",
-        other="best-of-direction",
-        reward="reach",
-    ),
-    Effect(
-        section=7,
-        choice="desired speed as a target: the same",
-        ours="hyperzero",
-        other="best-of-direction",
-        reward="track",
-    ),
-    Effect(
-        section=7,
-        choice="desired speed as a minimum: HyperZero, against the nearest expert",
-        ours="hyperzero",
-        other="nearest",
-        reward="reach",
-    ),
-    Effect(
-        section=7,
-        choice="desired speed as a target: the same",
-        ours="hyperzero",
-        other="nearest",
-        reward="track",
-    ),
-)
-"""In the order of the page's sections."""
 
 
 def measured(effect: Effect, records: Sequence[Record]) -> str:
@@ -338,7 +226,22 @@ def write(root: Path = ROOT) -> Path:
         published_table(records),
         cost_line([one for one in records if one["file"].startswith(f"{COPIES.name}/")]),
     ]
+    parts += pictures_part(root)
     return fill(root / PAGE, BEGIN, END, "\n\n".join(parts))
+
+
+def pictures_part(root: Path) -> list[str]:
+    """The paper's figures 3 to 5 as far as they were made: of speeds, of bodies, and of both."""
+    drawn = [
+        f"![Return on {suite}](images/{name})"
+        for suite, name in ((suite, f"hyperzero-{suite}.png") for suite in REACH)
+        if (root / IMAGES / name).exists()
+    ]
+    said = (
+        "The counterparts of the paper's figures 3 to 5, with 85 % of the contexts for training; "
+        "with two features each panel averages over the other one:"
+    )
+    return [said, "\n".join(drawn)] if drawn else []
 
 
 def _has(effect: Effect, record: Record) -> bool:

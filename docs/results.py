@@ -37,7 +37,7 @@ def table(summary: dict[str, Any]) -> str:
     for name, row in summary["methods"].items():
         method = row["kind"] == "method"
         label = f"**{name}**" if method else f"*{name.replace('-', ' ')}*"
-        interval = summary["score_ci"].get(name, (None, None))
+        interval = summary.get("score_ci", {}).get(name, (None, None))
         score, low, high = (
             "-" if value is None else f"{value:.2f}" for value in (row["score"], *interval)
         )

@@ -167,6 +167,9 @@ METHODS: dict[str, MethodRecord] = {
         "the same with as many parameters as HyperZero", "FiLM", match_capacity=True, updates=1500
     ),
     "maml": _baseline("initial weights to adapt from, given the context", "MAML"),
+    "maml-inner": _baseline(
+        "the same, adapted as in its training instead of by cloning", "MAML", few_shot="inner"
+    ),
     "maml-paper-500-updates": _baseline(
         "the same as released: 500 outer updates, far from trained", "MAML", ".paper"
     ),

@@ -373,6 +373,16 @@ def test_suites_ahead_of_the_published_ones_are_counted(hyperzero: ModuleType, r
     assert "nearest on 1 of the 2 suites that are measured." in text
 
 
+def test_the_page_shows_the_pictures_that_there_are(hyperzero: ModuleType, root: Path) -> None:
+    assert "![" not in hyperzero.write(root).read_text()
+    (root / hyperzero.IMAGES).mkdir()
+    (root / hyperzero.IMAGES / "hyperzero-finger-length-reach.png").write_bytes(b"picture")
+    text = hyperzero.write(root).read_text()
+    assert text.count("![") == 1
+    shown = "![Return on finger-length-reach](images/hyperzero-finger-length-reach.png)"
+    assert shown in text
+
+
 def test_a_page_without_markers_is_refused(hyperzero: ModuleType, root: Path) -> None:
     (root / hyperzero.PAGE).write_text("no markers")
     with pytest.raises(ValueError, match="must contain"):

@@ -27,7 +27,7 @@ def origin(run: RunFolder, prefix: str) -> Section:
         "commits of the rows": ", ".join(commits),
         "date": summary.get("date"),
         "machine": ", ".join(f"{key}: {value}" for key, value in machine.items()),
-        "seconds": summary.get("wall_seconds"),
+        "seconds of the last command": summary.get("wall_seconds"),
         **{f"version of {name}": v for name, v in (summary.get("versions") or {}).items()},
         **{f"setting {name}": value for name, value in run.settings.items()},
         **{f"SHA-256 of {name}": checksum(run.path / name) for name in FILES},

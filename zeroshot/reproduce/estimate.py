@@ -301,6 +301,7 @@ def _print(left: Sequence[Left], workers: int, console: Console) -> None:
     say(
         console,
         f"units: one method on one split; {workers} at once; measured on this machine, as busy as "
-        "it is now, each method in one family and the first in all",
+        "it is now, each method in one family and the first in all; films are not counted, nor "
+        "what a method does only later in a fit: hyperdistil then plays episodes of its own",
     )
     say(console, "nothing was started")

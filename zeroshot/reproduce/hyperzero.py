@@ -29,7 +29,7 @@ MAIN = (
 )
 FEW_TRAINED = (*LEARNED, "film", "interpolation", "hyperdistil")
 BEST = ("hyperzero", "hyperdistil", "conditioned", "interpolation")
-ADAPTED = ("hyperzero", "hyperdistil", "conditioned", "maml", "pearl")
+ADAPTED = (*FEW_TRAINED, "maml-inner")
 SHOTS = (1, 5, 10)
 """Numbers of episodes; 0 is always there."""
 

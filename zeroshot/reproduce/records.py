@@ -25,7 +25,7 @@ RESULTS = "results"
 KEPT = (
     "suite", "suite_version", "split_rule", "train_fraction", "shots", "n_test", "episodes",
     "seeds", "complete", "methods", "score_ci", "as_good_as_learned", "few_shot", "command",
-    "commit", "versions", "machine", "date", "wall_seconds",
+    "commit", "versions", "machine", "date",
 )  # fmt: skip
 """Of a run's summary; performance profiles are left to it."""
 
