@@ -16,6 +16,8 @@ def leaderboard(summary: Mapping[str, Any]) -> Table:
     """The summary as a table, best score first, references dimmed."""
     seeds = len(summary["seeds"])
     partial = "" if summary["complete"] else ", unfinished"
+    intervals = summary.get("score_ci", {})
+    redrawn = "splits and contexts" if intervals else "contexts"
     rule = f" ({summary['split_rule']})" if "split_rule" in summary else ""
     table = Table(
         title=f"{summary['suite']} v{summary['suite_version']}: return on "
@@ -23,7 +25,7 @@ def leaderboard(summary: Mapping[str, Any]) -> Table:
         f"{seeds} split{'s' if seeds != 1 else ''}{rule}{partial}",
         caption="score: interquartile mean, 0 = best single training expert (more where one policy "
         "nearly solves a context), 1 = each context's own expert; ratio: 1 + (return - experts') / "
-        "|experts'|; intervals redraw contexts",
+        f"|experts'|; intervals redraw {redrawn}",
     )
     table.add_column("method", no_wrap=True)
     table.add_column("kind")
@@ -31,13 +33,14 @@ def leaderboard(summary: Mapping[str, Any]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for name, row in summary["methods"].items():
         method = row["kind"] == "method"
+        low, high = intervals.get(name, row["ci"])
         table.add_row(
             name,
             row["kind"],
             f"{row['return']:.1f}",
             f"{row['ratio']:.3f}",
             _number(row["score"]),
-            f"[{_number(row['ci'][0])}, {_number(row['ci'][1])}]",
+            f"[{_number(low)}, {_number(high)}]",
             f"{row['fit_seconds']:.1f}" if method else "",
             style="bold" if method else "dim",
         )

@@ -117,4 +117,11 @@ def test_the_leaderboard_says_what_was_played_and_what_was_reached() -> None:
     (unscored,) = [line for line in text.splitlines() if "odd" in line]
     assert "[-, -]" in unscored
     assert "\x1b" not in text and max(map(len, text.splitlines())) <= 100
+    assert "intervals redraw contexts" in text
     assert leaderboard(summary).row_count == 3
+    stream = io.StringIO()
+    score_ci = {"mine": [-0.125, 0.875]}
+    print_leaderboard({**summary, "score_ci": score_ci}, Console(file=stream))
+    assert "intervals redraw splits and contexts" in stream.getvalue()
+    (line,) = [line for line in stream.getvalue().splitlines() if "mine" in line]
+    assert "[-0.125, 0.875]" in line
