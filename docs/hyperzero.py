@@ -43,6 +43,7 @@ BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
 MOST_LISTED = 3
 """Runs that are listed one by one; more are counted."""
 
+SEARCH = RESULTS / "baseline-search.json"
 FINGER = RESULTS / "released-finger.json"
 FINGER_CHOICE = (
     "touch sensors and tip that follow the finger's length: our experts, trained here, in both"
@@ -226,8 +227,29 @@ def write(root: Path = ROOT) -> Path:
         published_table(records),
         cost_line([one for one in records if one["file"].startswith(f"{COPIES.name}/")]),
     ]
-    parts += pictures_part(root)
+    parts += [*search_part(root / SEARCH), *pictures_part(root)]
     return fill(root / PAGE, BEGIN, END, "\n\n".join(parts))
+
+
+def search_part(path: Path) -> list[str]:
+    """What `docs/baseline_search.py` found, a line a setting."""
+    if not path.is_file():
+        return [f"How the baselines' settings were chosen: {NOT_MEASURED}."]
+    record = json.loads(path.read_text())
+    splits = record["splits"]
+    lines = [
+        f"| method and what differs from its default | {' | '.join(f'split {i}' for i in splits)} "
+        "| mean | fit |",
+        f"|---|{'--:|' * (len(splits) + 2)}",
+    ]
+    for name, row in record["found"].items():
+        cells = [f"{ratio:.3f}" for ratio in (*row["ratios"], np.mean(row["ratios"]))]
+        lines.append(f"| {name} | {' | '.join(cells)} | {row['fit_seconds']:.0f} s |")
+    return [
+        f"Settings tried on two splits of `{record['searched']}` that nothing else is reported of: "
+        f"zero-shot ratios (`{record['command']}` at commit {record['commit'][:12]}).",
+        "\n".join(lines),
+    ]
 
 
 def pictures_part(root: Path) -> list[str]:

@@ -15,7 +15,7 @@ from param_envs.env import render_fps
 from param_envs.rendering import check_frame_size
 from zeroshot.bench import rollouts_of
 from zeroshot.methods import make_method
-from zeroshot.protocol import Policies, Progress
+from zeroshot.protocol import Observing, Policies, Progress
 from zeroshot.suites import Suite
 
 SUFFIXES = (".mp4", ".gif")
@@ -63,31 +63,46 @@ def play_frames(
     size: tuple[int, int],
     every: int,
     show: Callable[[NDArray[np.uint8]], None],
+    n_shown: int | None = None,
 ) -> float:
     """Plays one episode, shows its frames (height, width, 3), and returns its return.
 
     Args:
         family: the family.
-        policies: one policy.
+        policies: one policy; one with memory is reset first and told of every step.
         context: where it acts.
         reward: the reward's meaning.
         seed: of the start.
-        n_steps: control steps to film; fewer where the episode ends earlier.
+        n_steps: control steps to play; fewer where the episode ends earlier.
         size: width and height, pixels.
         every: control steps between frames.
         show: called with every frame.
+        n_shown: the first control steps, which are shown; all by default.
     """
+    memory = policies if isinstance(policies, Observing) else None
     env = ParamEnv(family, reward=reward, render_mode="rgb_array", width=size[0], height=size[1])
     total = 0.0
     try:
         observation, _ = env.reset(seed=seed, options={"context": context})
+        if memory is not None:
+            memory.reset()
         for step in range(n_steps):
-            if step % every == 0:
+            if step % every == 0 and (n_shown is None or step < n_shown):
                 show(np.asarray(env.render()))
-            action = np.asarray(policies.act(observation[None, None])[0, 0], dtype=np.float32)
-            observation, gained, terminated, truncated, _ = env.step(action)
+            before = observation[None, None]
+            actions = np.asarray(policies.act(before), dtype=np.float32)
+            observation, gained, terminated, truncated, _ = env.step(actions[0, 0])
             total += gained
-            if terminated or truncated:
+            over = terminated or truncated
+            if memory is not None:
+                memory.observe(
+                    before,
+                    actions,
+                    np.array([[gained]]),
+                    observation[None, None],
+                    np.array([[over]]),
+                )
+            if over:
                 break
     finally:
         env.close()

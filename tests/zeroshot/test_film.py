@@ -1,4 +1,5 @@
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from param_envs import Family, family_of
 from zeroshot.cli import main
-from zeroshot.film import film, generate
+from zeroshot.film import film, generate, play_frames
 from zeroshot.references import ConstantPolicies
 from zeroshot.run import experts_of
 from zeroshot.suites import SUITES, Suite
@@ -48,6 +49,40 @@ def test_a_film_can_be_decoded_and_moves(
     assert said["seconds"] == pytest.approx(0.2)
     assert np.abs(frames[-1].astype(float) - frames[0]).mean() > 1.0
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_policies_with_memory_are_told_of_every_step_shown_or_not(cheetah: Family) -> None:
+    class Memory(ConstantPolicies):
+        def __init__(self) -> None:
+            super().__init__([0.5] * 6)
+            self.seen: list[tuple[NDArray[np.floating], ...]] = [()]
+
+        def reset(self) -> None:
+            self.seen = []
+
+        def observe(self, *step: NDArray[np.floating]) -> None:
+            self.seen.append(step)
+
+    policies = Memory()
+    frames: list[NDArray[np.uint8]] = []
+    total = play_frames(
+        cheetah,
+        policies,
+        cheetah.context(speed=2.0),
+        reward="track",
+        seed=0,
+        n_steps=6,
+        size=(32, 24),
+        every=2,
+        show=frames.append,
+        n_shown=3,
+    )
+    assert len(frames) == 2 and len(policies.seen) == 6
+    shapes = [part.shape for part in policies.seen[0]]
+    assert shapes == [(1, 1, 17), (1, 1, 6), (1, 1), (1, 1, 17), (1, 1)]
+    assert total == pytest.approx(sum(step[2][0, 0] for step in policies.seen))
+    for one, other in pairwise(policies.seen):
+        np.testing.assert_array_equal(one[3], other[0])
 
 
 def test_the_command_films_a_context_between_grid_points(

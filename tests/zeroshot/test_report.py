@@ -16,6 +16,7 @@ from zeroshot.report.films import SideBySide
 from zeroshot.report.markup import VOID, element, joined, slug
 from zeroshot.report.runs import read_run
 from zeroshot.report.sections import bar_of, config_id, leaderboard
+from zeroshot.suites import suite_of
 
 WriteRun = Callable[..., Path]
 
@@ -118,6 +119,30 @@ def test_the_generalisation_gap_is_shown_where_there_is_one(
     assert "Generalisation gap" in text and '<data value="0.125">+0.125</data>' in text
 
 
+def test_surfaces_are_whole_where_training_contexts_were_played(
+    write_run: WriteRun, tmp_path: Path
+) -> None:
+    run = write_run("run", suite="cheetah-speed-torso", methods=("mine",))
+    text = write_report([run], tmp_path / REPORT).read_text()
+    assert "contexts that no split held out are empty" in text and 'class="framed"' not in text
+    rows = [json.loads(line) for line in (run / "results.jsonl").read_text().splitlines()]
+    played = {tuple(row["context"].values()) for row in rows}
+    (mine,) = [row for row in rows if row["method"] == "mine"][:1]
+    learned = [
+        {**mine, "split": "train", "context": dict(context), "return": 321.0}
+        for context in suite_of("cheetah-speed-torso").contexts
+        if tuple(context.values()) not in played
+    ]
+    assert learned
+    with (run / "results.jsonl").open("a") as file:
+        file.writelines(json.dumps(row) + "\n" for row in learned)
+    text = write_report([run], tmp_path / "whole.html").read_text()
+    assert "framed contexts were held out by a split" in text
+    framed, maps = text.count('class="framed"'), text.count("over speed and torso")
+    assert maps == 5 and framed == maps * len(played)
+    assert text.count(": 321</title>") == len(learned)
+
+
 def test_names_cannot_become_markup(write_run: WriteRun, tmp_path: Path) -> None:
     evil = '<script>alert("1")</script>&\'"'
     run = write_run("run", methods=(evil,), shots=(1,), command=f"zeroshot run {evil}")
@@ -204,8 +229,12 @@ def test_methods_of_like_names_have_configs_of_their_own() -> None:
 def test_a_single_cell_is_a_point_without_an_interval(write_run: WriteRun) -> None:
     run = read_run(write_run("run"))
     mine = {**run.summary["methods"]["mine"], "ci": [None, None]}
-    bar = bar_of("mine", mine, method_style(0))
+    summary = {
+        **run.summary,
+        "methods": {**run.summary["methods"], "mine": mine},
+        "score_ci": {"mine": [mine["score"]] * 2},
+    }
+    bar = bar_of(summary, "mine", method_style(0))
     assert bar.low == bar.value == bar.high
-    summary = {**run.summary, "methods": {**run.summary["methods"], "mine": mine}}
     section = leaderboard(replace(run, summary=summary), "run", {"mine": method_style(0)})
     assert "[-, -]" in str(section.body)

@@ -175,6 +175,15 @@ def test_maps_show_every_cell_and_leave_holes(n: int) -> None:
         assert len(chart) < 80_000
 
 
+def test_cells_of_a_map_are_framed() -> None:
+    names = ["0", "1"]
+    values, outlined = np.zeros((2, 2)), np.array([[False, True], [True, True]])
+    options = {"x_ticks": names, "y_ticks": names, "x_label": "x", "y_label": "y", "label": "l"}
+    shades = Shades(low=0.0, high=1.0)
+    assert heat_map(values, shades=shades, outlined=outlined, **options).count('"framed"') == 3
+    assert "framed" not in heat_map(values, shades=shades, **options)
+
+
 def test_colours_run_from_end_to_end() -> None:
     shades = Shades(low=-1.0, high=1.0, diverging=True)
     assert shades.colour(-9.0) == (0xB3, 0x58, 0x06) and shades.colour(1.0) == (0x21, 0x66, 0xAC)

@@ -1,4 +1,4 @@
-"""Sections of one run that are curves: return against features and shots, ablation, profiles."""
+"""Sections of one run that are curves: return against features and shots, profiles."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from zeroshot.references import BLIND, EXPERT
 from zeroshot.report.charts import (
     Line,
     Style,
-    interval_chart,
     legend,
     line_chart,
     reference_style,
@@ -20,7 +19,7 @@ from zeroshot.report.charts import (
 )
 from zeroshot.report.markup import Html, element, joined
 from zeroshot.report.runs import RunFolder
-from zeroshot.report.sections import Section, Styles, bar_of, table
+from zeroshot.report.sections import Section, Styles, table
 from zeroshot.report.series import Points, against, profile, ratio_interval
 from zeroshot.results import Row
 
@@ -83,36 +82,6 @@ def curves(run: RunFolder, prefix: str, styles: Styles) -> Section | None:
         "expert's line the better. The best single expert's line is not followed far below the "
         "others.",
         body=joined(body),
-    )
-
-
-def ablation(run: RunFolder, prefix: str, styles: Styles) -> Section | None:
-    """Scores of a method and of its `-without-` variants."""
-    methods = run.summary["methods"]
-    bases = {name.split("-without-")[0] for name in run.methods if "-without-" in name}
-    names = [n for n in run.methods if n in bases or n.split("-without-")[0] in bases]
-    names = [name for name in names if methods[name]["score"] is not None]
-    if not bases or len(names) < 2:
-        return None
-    bars = [bar_of(name, methods[name], styles[name]) for name in sorted(names)]
-    top = max(1.0, *(bar.high for bar in bars))
-
-    def draw(width: float) -> Html:
-        return interval_chart(
-            bars,
-            width=width,
-            label="Scores of a method and of its variants",
-            x_label="score",
-            x_range=(0.0, 1.04 * top),
-            filled=True,
-        )
-
-    return Section(
-        id=f"{prefix}-ablation",
-        title="Ablation",
-        lead="The score of each method beside that of the same method without one of its parts; "
-        "where intervals overlap widely, the part makes no difference that these runs show.",
-        body=element("figure", responsive(draw)),
     )
 
 

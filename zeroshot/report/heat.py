@@ -67,6 +67,7 @@ def heat_map(
     label: str,
     number: str = ".0f",
     size: float = 340.0,
+    outlined: NDArray[np.bool_] | None = None,
 ) -> Html:
     """A map with its scale below.
 
@@ -80,6 +81,7 @@ def heat_map(
         label: for those who cannot see it.
         number: format of the values.
         size: width of the drawing.
+        outlined: cells with a frame, (n_y, n_x).
     """
     n_y, n_x = values.shape
     left, top, right = max(44.0, 12.0 + 6.6 * max(len(text) for text in y_ticks)), 22.0, 6.0
@@ -90,6 +92,12 @@ def heat_map(
     cells = values.size <= MOST_TOOLTIPS
     draw = _cells if cells else _levels
     parts += draw(values, left, bottom, step, rise, shades, x_ticks, y_ticks, number)
+    if outlined is not None:
+        parts += [  # light and dark, to be seen on all shades
+            element("rect", x=left + i * step + 1.5, y=bottom - (j + 1) * rise + 1.5,
+                    width=step - 3.0, height=rise - 3.0, class_=kind)
+            for j, i in np.argwhere(outlined) for kind in ("framed", "framed inner")
+        ]  # fmt: skip
     room = 7.0 * max(len(text) for text in x_ticks) + 6
     for i in _some(n_x, step, room):
         place = left + (i + 0.5) * step

@@ -32,10 +32,14 @@ def surfaces(run: RunFolder, prefix: str) -> Section | None:
     grid = (np.unique([k[0] for k in keys]), np.unique([k[1] for k in keys]))
     expert = np.array([[run.expert_returns.get((x, y), np.nan) for x in grid[0]] for y in grid[1]])
     shown = {EXPERT: expert}
+    held_out = ~np.isnan(matrix(run.test, (first, second), grid))
     for name in (*run.methods, "nearest"):
-        rows = [row for row in run.test if row["method"] == name]
-        if rows:
-            shown[name] = matrix(rows, (first, second), grid)
+        both = [
+            matrix([row for row in rows if row["method"] == name], (first, second), grid)
+            for rows in (run.test, run.learned)
+        ]
+        if not np.isnan(both[0]).all():
+            shown[name] = np.where(held_out, *both)
     highest = max(float(np.nanmax(values)) for values in shown.values())
     lowest = min(0.0, *(float(np.nanmin(values)) for values in shown.values()))
     gaps = {name: values - expert for name, values in shown.items() if name != EXPERT}
@@ -52,6 +56,7 @@ def surfaces(run: RunFolder, prefix: str) -> Section | None:
                 y_label=run.label(second),
                 shades=shades,
                 label=f"{name} over {first} and {second}",
+                outlined=held_out if run.learned else None,
             ),
             element("figcaption", name),
         )
@@ -67,13 +72,15 @@ def surfaces(run: RunFolder, prefix: str) -> Section | None:
 
     first_shown = [n for n in shown if n in (EXPERT, *run.methods[:OPEN_METHODS], "nearest")]
     others = [name for name in shown if name not in first_shown]
+    rest = "contexts that no split held out are empty"
+    if run.learned:
+        rest = "framed contexts were held out by a split, in the others it had learned"
     more = element("details", element("summary", "The other methods"), [pair(n) for n in others])
     return Section(
         id=f"{prefix}-surfaces",
         title="Return over both features",
         lead="A cell is a context: its expert's return, each method's mean return while it was "
-        "held out, and the difference. Blue is above the expert, orange below; contexts that no "
-        "split held out are empty.",
+        f"held out, and the difference. Blue is above the expert, orange below; {rest}.",
         body=joined([pair(name) for name in first_shown], more if others else None),
     )
 

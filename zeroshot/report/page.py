@@ -8,8 +8,9 @@ from pathlib import Path
 
 from experts.provenance import commit, now, versions
 from experts.store import write_atomically
+from zeroshot.report.ablation import ablation
 from zeroshot.report.charts import Style, method_style
-from zeroshot.report.curves import ablation, curves, few_shot, profiles
+from zeroshot.report.curves import curves, few_shot, profiles
 from zeroshot.report.films import SideBySide, films_section
 from zeroshot.report.maps import surfaces, transfer
 from zeroshot.report.markup import Html, element, joined, slug

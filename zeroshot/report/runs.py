@@ -50,6 +50,11 @@ class RunFolder:
         return [row for row in self.rows if row["split"] == "test" and not row.get("shots")]
 
     @cached_property
+    def learned(self) -> list[Row]:
+        """Rows of zero-shot episodes in contexts that were learned from, where a run has them."""
+        return [row for row in self.rows if row["split"] == "train" and not row.get("shots")]
+
+    @cached_property
     def methods(self) -> list[str]:
         """Names of the methods that learn, best score first."""
         kinds = self.summary["methods"]

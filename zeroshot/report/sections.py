@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from zeroshot.comparisons import WITHIN_CONTEXTS
 from zeroshot.published import PUBLISHED_ZERO_SHOT
 from zeroshot.report.charts import Bar, Style, interval_chart, reference_style, responsive
 from zeroshot.report.markup import Html, element, joined, slug
@@ -43,7 +44,8 @@ def leaderboard(run: RunFolder, prefix: str, styles: Styles) -> Section:
     for name, row in summary["methods"].items():
         learned = row["kind"] == "method"
         title = element("a", name, href=f"#{config_id(prefix, name)}") if learned else name
-        interval = joined("[", exact(row["ci"][0], ".3f"), ", ", exact(row["ci"][1], ".3f"), "]")
+        low, high = score_interval(summary, name)
+        interval = joined("[", exact(low, ".3f"), ", ", exact(high, ".3f"), "]")
         cells = [
             *(
                 element("td", cell, class_="n")
@@ -74,7 +76,7 @@ def leaderboard(run: RunFolder, prefix: str, styles: Styles) -> Section:
             ".",
             class_="note",
         ),
-        _scores(summary["methods"], styles),
+        _scores(run, styles),
         _pairs(summary.get("vs") or {}),
         _gaps(summary.get("gap") or {}),
         _published(run.name),
@@ -116,10 +118,29 @@ def exact(value: float | None, number: str) -> Html | str:
     return element("data", f"{value:{number}}".replace("-", "−"), value=repr(value))
 
 
-def bar_of(name: str, row: Mapping[str, Any], style: Style) -> Bar:
+def score_interval(summary: Mapping[str, Any], name: str) -> tuple[float | None, float | None]:
+    """Ends of the 95 % interval of a row's score; None of a single cell.
+
+    It is the summary's `score_ci`, which redraws seeds as well, and for older ones `ci`.
+    """
+    own = summary["methods"][name]["ci"]
+    low, high = own if None in own else (summary.get("score_ci") or {}).get(name, own)
+    return low, high
+
+
+def bar_of(summary: Mapping[str, Any], name: str, style: Style) -> Bar:
     """A summary's row as a bar, without an interval where none can be had."""
-    low, high = (row["score"] if end is None else end for end in row["ci"])
-    return Bar(name=name, value=row["score"], low=low, high=high, style=style)
+    score = summary["methods"][name]["score"]
+    low, high = (score if end is None else end for end in score_interval(summary, name))
+    return Bar(name=name, value=score, low=low, high=high, style=style)
+
+
+def scores_caption(run: RunFolder, names: Iterable[str]) -> str:
+    """What a chart of these rows' scores shows, and what its intervals redraw."""
+    return (
+        f"Scores with 95 % bootstrap intervals, which redraw {_redrawn(run, names)}; what lies "
+        "left of the axis is cut off."
+    )
 
 
 def config_id(prefix: str, method: str) -> str:
@@ -132,18 +153,41 @@ def config_id(prefix: str, method: str) -> str:
 
 def _behind(run: RunFolder) -> str:
     """Says which methods have played fewer splits than others."""
-    seeds: dict[str, set[int]] = {}
-    for row in run.test:
-        seeds.setdefault(row["method"], set()).add(row["seed"])
-    most = max((len(found) for found in seeds.values()), default=0)
-    fewer = [f"{name} {len(found)}" for name, found in seeds.items() if len(found) < most]
+    seeds = _n_seeds(run)
+    most = max(seeds.values(), default=0)
+    fewer = [f"{name} {found}" for name, found in seeds.items() if found < most]
     return f" Fewer splits: {', '.join(fewer)}." if fewer else ""
 
 
-def _scores(methods: Mapping[str, Any], styles: Styles) -> Html | None:
+def _n_seeds(run: RunFolder) -> dict[str, int]:
+    """Method to the number of seeds with which it was played."""
+    seeds: dict[str, set[int]] = {}
+    for row in run.test:
+        seeds.setdefault(row["method"], set()).add(row["seed"])
+    return {name: len(found) for name, found in seeds.items()}
+
+
+def _redrawn(run: RunFolder, names: Iterable[str]) -> str:
+    """What the intervals of these rows' scores redraw, and with how many seeds."""
+    played = _n_seeds(run)
+    seeds = {name: played.get(name, len(run.summary.get("seeds", ()))) for name in names}
+    fewest, most = min(seeds.values()), max(seeds.values())
+    if most == 1:
+        return "the contexts of a single seed, not the seed"
+    number = f"{most} seeds" if fewest == most else f"the {fewest} to {most} seeds of a row"
+    if not run.summary.get("score_ci"):
+        return f"the contexts within each of {number}, not the seeds"
+    alone = ", of a single seed its contexts alone" if fewest == 1 else ""
+    kinds = run.summary.get("resampling", {})
+    if {kinds.get(name) for name, n in seeds.items() if n > 1} == {WITHIN_CONTEXTS}:
+        return f"{number} within each context, not the contexts{alone}"
+    return f"{number} and the contexts within each{alone}"
+
+
+def _scores(run: RunFolder, styles: Styles) -> Html | None:
     bars = [
-        bar_of(name, row, styles.get(name, reference_style(name)))
-        for name, row in methods.items()
+        bar_of(run.summary, name, styles.get(name, reference_style(name)))
+        for name, row in run.summary["methods"].items()
         if row["score"] is not None
     ]
     if not bars:
@@ -159,7 +203,7 @@ def _scores(methods: Mapping[str, Any], styles: Styles) -> Html | None:
             x_range=(LOWEST_SCORE, top + 0.05),
         )
 
-    caption = "Scores with 95 % bootstrap intervals; what lies left of the axis is cut off."
+    caption = scores_caption(run, [bar.name for bar in bars])
     return element("figure", responsive(draw), element("figcaption", caption))
 
 

@@ -17,7 +17,7 @@ Status = Literal["better", "tie", "worse", "nothing learned"]
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The best learned method against a row that learns nothing.
+    """A method against another row.
 
     Attributes:
         name: of that row.
@@ -35,7 +35,7 @@ class Comparison:
 
     @property
     def status(self) -> Status:
-        """Whether the learned method is better, worse, or not told apart."""
+        """Whether the method is better, worse, or not told apart."""
         return "better" if self.low > 0.0 else "worse" if self.high < 0.0 else "tie"
 
 
@@ -95,7 +95,8 @@ class Verdict:
             + (
                 " (a single one, of which no interval can be had)."
                 if self.n_cells == 1
-                else f" (95 % interval {_percent(self.low)} to {_percent(self.high)})."
+                else f" (95 % interval {_percent(self.low)} to {_percent(self.high)}, contexts "
+                "alone redrawn)."
             )
         ]
         if self.copies > 0.0:
@@ -141,9 +142,9 @@ def verdict(run: RunFolder) -> Verdict:
         comparisons=tuple(
             sorted(
                 (
-                    _compare(run, best, name, rows)
+                    found
                     for name in rows
-                    if _trivial(name) and _shared(rows[best], rows[name])
+                    if _trivial(name) and (found := compared(run, best, name)) is not None
                 ),
                 key=lambda comparison: comparison.difference,
             )
@@ -151,16 +152,20 @@ def verdict(run: RunFolder) -> Verdict:
     )
 
 
-def _compare(
-    run: RunFolder, best: str, name: str, rows: dict[str, list[dict[str, Any]]]
-) -> Comparison:
-    """The summary's own paired difference; older runs have none, then it is computed."""
-    found = run.summary.get("vs", {}).get(best, {}).get(name)
+def compared(run: RunFolder, method: str, name: str) -> Comparison | None:
+    """A method against another row; None where they share no context of a split.
+
+    It is the summary's own paired difference; older runs have none, then it is computed.
+    """
+    found = run.summary.get("vs", {}).get(method, {}).get(name)
     if found is not None:
         difference = found["difference"]
         low, high = interval_of(found)
     else:
-        difference, low, high = paired_difference(rows[best], rows[name])
+        mine, other = ([row for row in run.test if row["method"] == n] for n in (method, name))
+        if not _shared(mine, other):
+            return None
+        difference, low, high = paired_difference(mine, other)
     ratio = run.summary["methods"][name]["ratio"]
     return Comparison(name=name, ratio=ratio, difference=difference, low=low, high=high)
 

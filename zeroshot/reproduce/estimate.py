@@ -214,6 +214,7 @@ def _bench(work: PlannedRun, experts: Experts, n_threads: int) -> Bench:
         methods={},
         rule=rule_of(work.split, suite),
         shots=checked_shots(work.shots),
+        train_rows=work.train_rows,
         collection=find_collection(work.zoo or zoo_path(suite.zoo)),
         n_threads=n_threads,
     )
@@ -228,7 +229,7 @@ def _measured(
 ) -> FamilyCosts:
     """Measures the plan's first method, and what no family of `known` has; infers the others."""
     names = list(dict.fromkeys(name for work in works for name in work.methods))
-    first = replace(benches[works[0].name], shots=())
+    first = replace(benches[works[0].name], shots=(), train_rows=False)
     yardstick = next(iter(known[0].methods)) if known else names[0]
     source = {name: costs for costs in known for name in costs.methods}
     trying = [yardstick, *(name for name in names if name not in source and name != yardstick)]

@@ -14,6 +14,7 @@ from experts.collections import find_collection
 from experts.engines import Engine
 from experts.store import write_atomically
 from zeroshot.fewshot import FROM_SCRATCH, checked_shots
+from zeroshot.frozen import split_of
 from zeroshot.progress import Reporter, Silent
 from zeroshot.references import reference_names
 from zeroshot.reproduce.plan import (
@@ -130,7 +131,13 @@ def is_finished(work: PlannedRun, out: Path, zoo: Zoo) -> bool:
     if not isinstance(zoo, str):
         many = find_collection(work.zoo or zoo_path(suite.zoo))
         wanted = settings_of(
-            suite, zoo, collection=many, rule=rule, shots=shots, train_rows=False, out=folder
+            suite,
+            zoo,
+            collection=many,
+            rule=rule,
+            shots=shots,
+            train_rows=work.train_rows,
+            out=folder,
         )
         if settings != plain(wanted):
             return False
@@ -139,7 +146,8 @@ def is_finished(work: PlannedRun, out: Path, zoo: Zoo) -> bool:
     rows = read_rows(folder / ROWS)
     if changed_configs(rows, {}, work.methods):
         return False
-    whole = whole_units(rows, summary["n_test"] * suite.n_episodes)
+    n_train = len(split_of(suite, rule, seed=0).train) if work.train_rows else 0
+    whole = whole_units(rows, (summary["n_test"] + n_train) * suite.n_episodes)
     return all(Unit(name, seed) in whole for name in work.methods for seed in range(work.seeds))
 
 
@@ -231,6 +239,7 @@ def _run(
         engine=engine,
         split=work.split,
         shots=work.shots,
+        train_rows=work.train_rows,
         zoo=work.zoo,
         reporter=reporter,
     )

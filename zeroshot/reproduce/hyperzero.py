@@ -29,6 +29,7 @@ MAIN = (
 )
 FEW_TRAINED = (*LEARNED, "film", "interpolation", "hyperdistil")
 BEST = ("hyperzero", "hyperdistil", "conditioned", "interpolation")
+SURFACES = ("hyperzero", "hyperdistil", "conditioned")
 ADAPTED = (*FEW_TRAINED, "maml-inner")
 SHOTS = (1, 5, 10)
 """Numbers of episodes; 0 is always there."""
@@ -131,6 +132,19 @@ def _held_out(
     )
 
 
+def _surfaces(seeds: int) -> tuple[PlannedRun, ...]:
+    return tuple(
+        PlannedRun(
+            part="surfaces",
+            suite=f"{suite}-reach",
+            methods=SURFACES,
+            seeds=seeds,
+            train_rows=True,
+        )
+        for suite in JOINT
+    )
+
+
 def _controls(seeds: int) -> tuple[PlannedRun, ...]:
     return (
         *(
@@ -173,6 +187,7 @@ LAPTOP = Preset(
             PlannedRun(part="ranges", suite=suite, split="quadrant", methods=BEST, seeds=2)
             for suite in JOINT
         ),
+        *_surfaces(1),
         *_controls(2),
     ),
     films=FILMED,
@@ -192,6 +207,7 @@ PAPER = Preset(
             tuple(name for name in (*TRACK, *REACH) if name.removesuffix("-reach") in JOINT),
             5,
         ),
+        *_surfaces(5),
         *_controls(5),
         PlannedRun(part="released", suite="cheetah-speed-reach", methods=RELEASED, seeds=5),
     ),
@@ -233,6 +249,11 @@ HYPERZERO = Plan(
             title="Gap, extrapolation and quadrant",
             note="Which contexts are held out is the same for all seeds. Not in the paper, whose "
             "random splits interpolate.",
+        ),
+        Part(
+            name="surfaces",
+            title="The whole grid, training contexts too",
+            note="Surfaces as in the paper's figure 5, and the generalisation gap.",
         ),
         Part(
             name="distilled",
@@ -288,7 +309,7 @@ HYPERZERO = Plan(
         Figure(
             label="Figure 5",
             shows="return over speed and body, zero-shot",
-            part="main",
+            part="surfaces",
             suites=tuple(f"{name}-reach" for name in JOINT),
             file="report.html",
         ),

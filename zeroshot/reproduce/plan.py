@@ -27,6 +27,7 @@ class PlannedRun:
         seeds: number of splits.
         split: which contexts are held out.
         shots: numbers of episodes in a test context for few-shot rows.
+        train_rows: also play the contexts that were learned from.
         published: method to the mean return that others print for this run, or `expert` to that
             of their experts.
         zoo: folder of the suite's experts, None for the shipped ones.
@@ -42,6 +43,7 @@ class PlannedRun:
     seeds: int
     split: str = "random"
     shots: tuple[int, ...] = ()
+    train_rows: bool = False
     published: Mapping[str, float] = field(default_factory=dict, repr=False)
     zoo: Path | None = None
 
@@ -66,6 +68,8 @@ class PlannedRun:
             words += ["--split", self.split]
         if self.shots:
             words += ["--shots", *map(str, self.shots)]
+        if self.train_rows:
+            words.append("--train-rows")
         words += _zoo(self.zoo)
         return shlex.join([*words, "--out", str(folder), "--resume"])
 

@@ -1,0 +1,48 @@
+"""The search for the baselines' settings, and what docs/hyperzero.md says of it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.zeroshot.test_reproduce_docs import script
+from zeroshot.results import ROWS, read_rows
+from zeroshot.suites import SUITES, Suite
+
+
+def test_settings_are_tried_and_shown(
+    suite: Suite, zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search, page = script("baseline_search"), script("hyperzero")
+    monkeypatch.setattr("experts.store.ZOO", zoo.parent)
+    monkeypatch.setitem(SUITES, "tiny", suite)
+    monkeypatch.setattr(search, "SUITE", "tiny")
+    tried = ({"updates": 1}, {"updates": 2, "learning_rate": 0.5})
+    monkeypatch.setattr(search, "CANDIDATES", {"conditioned": tried})
+    folder = tmp_path / "made"
+    path = search.main([str(folder)], tmp_path)
+    found = json.loads(path.read_text())["found"]
+    names = ["conditioned:updates=1", "conditioned:updates=2:learning_rate=0.5"]
+    assert list(found) == names
+    rows = read_rows(folder / ROWS)
+    for name, changes in zip(names, tried, strict=True):
+        own = [row for row in rows if row["method"] == name]
+        assert {row["seed"] for row in own} == set(search.SEEDS)
+        assert changes.items() <= own[0]["config"].items()
+        first = [row for row in own if row["seed"] == search.SEEDS[0]]
+        share = sum(r["return"] for r in first) / sum(r["expert_return"] for r in first)
+        assert found[name]["ratios"][0] == pytest.approx(share, abs=1e-4)
+    assert search.main([str(folder)], tmp_path) == path and read_rows(folder / ROWS) == rows
+    said, table = page.search_part(path)
+    assert "two splits of `tiny`" in said and f"| {names[1]} | " in table
+    assert "not measured" in page.search_part(tmp_path / "absent.json")[0]
+    with pytest.raises(ValueError, match="at most one FOLDER is allowed"):
+        search.main(["a", "b"], tmp_path)
+
+
+def test_no_result_is_of_the_splits_that_are_searched_on() -> None:
+    search = script("baseline_search")
+    for file in (Path(__file__).parents[2] / "docs" / "results").rglob("*.json"):
+        record = json.loads(file.read_text())
+        if isinstance(record, dict) and "seeds" in record:
+            assert not set(search.SEEDS) & set(record["seeds"]), file

@@ -1,0 +1,130 @@
+"""Intervals of scores on the page, what it says of them, and what its ablation concludes."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zeroshot.comparisons import CLUSTERS, WITHIN_CONTEXTS, compare
+from zeroshot.report.ablation import ablation
+from zeroshot.report.page import styles_of
+from zeroshot.report.runs import RunFolder, read_run
+from zeroshot.report.sections import Section, leaderboard
+from zeroshot.report.verdict import verdict
+
+WriteRun = Callable[..., Path]
+Make = Callable[..., Section | None]
+
+VARIANT = "mine-without-x"
+
+both_sections = pytest.mark.parametrize("make", [leaderboard, ablation])
+
+
+@pytest.fixture
+def older(write_run: WriteRun) -> RunFolder:
+    """A run of two seeds whose summary has neither `score_ci` nor `vs`."""
+    return read_run(write_run("run", methods=("mine", VARIANT)))
+
+
+@pytest.fixture
+def run(older: RunFolder) -> RunFolder:
+    """The same with all that a summary has today."""
+    return changed(older, **compare(older.rows, older.summary["methods"]))
+
+
+def changed(run: RunFolder, **summary: Any) -> RunFolder:
+    return replace(run, summary={**run.summary, **summary})
+
+
+def text_of(run: RunFolder, make: Make) -> str:
+    section = make(run, "run", styles_of([run]))
+    assert section is not None
+    return section.lead + section.body
+
+
+def cells_of(text: str, name: str) -> list[str]:
+    """Cells of a table's row, without markup."""
+    (row,) = re.findall(rf"<tr[^>]*><th[^>]*>(?:<a[^>]*>)?{name}(?:</a>)?</th>(.*?)</tr>", text)
+    return [re.sub("<[^>]*>", "", cell) for cell in row.split("</td>")[:-1]]
+
+
+@both_sections
+def test_scores_have_the_interval_that_redraws_seeds_too(run: RunFolder, make: Make) -> None:
+    wide = changed(run, score_ci={**run.summary["score_ci"], "mine": [0.125, 1.5]})
+    text = text_of(wide, make)
+    score = wide.summary["methods"]["mine"]["score"]
+    assert f"<title>mine: {score:.3f} [0.125, 1.500]</title>" in text
+    if make is leaderboard:
+        assert cells_of(text.split("<details>")[0], "mine")[3] == "[0.125, 1.500]"
+
+
+@both_sections
+def test_older_summaries_have_intervals_over_contexts_alone(older: RunFolder, make: Make) -> None:
+    row = older.summary["methods"]["mine"]
+    text = text_of(older, make)
+    low, high = row["ci"]
+    assert f"<title>mine: {row['score']:.3f} [{low:.3f}, {high:.3f}]</title>" in text
+    assert "which redraw the contexts within each of 2 seeds, not the seeds; " in text
+
+
+@both_sections
+def test_captions_say_what_is_redrawn(run: RunFolder, make: Make) -> None:
+    assert set(run.summary["resampling"].values()) == {CLUSTERS}
+    assert "which redraw 2 seeds and the contexts within each; " in text_of(run, make)
+    shared = changed(run, resampling=dict.fromkeys(run.summary["methods"], WITHIN_CONTEXTS))
+    said = "which redraw 2 seeds within each context, not the contexts; "
+    assert said in text_of(shared, make)
+    single = replace(run, rows=[row for row in run.rows if row["seed"] == 0])
+    assert "which redraw the contexts of a single seed, not the seed; " in text_of(single, make)
+    partly = [row for row in run.rows if row["method"] != VARIANT or row["seed"] == 0]
+    assert (
+        "which redraw the 1 to 2 seeds of a row and the contexts within each, of a single seed "
+        "its contexts alone; "
+    ) in text_of(replace(run, rows=partly), make)
+
+
+@pytest.mark.parametrize(
+    ("ends", "shown", "conclusion"),
+    [
+        ([0.05, 0.2], "[+0.050, +0.200]", "the part helps"),
+        ([-0.05, 0.2], "[−0.050, +0.200]", "not told apart"),
+        ([0.0, 0.2], "[+0.000, +0.200]", "not told apart"),
+        ([-0.2, -0.05], "[−0.200, −0.050]", "the part harms"),
+    ],
+)
+def test_the_paired_difference_tells_what_a_part_is_worth(
+    run: RunFolder, ends: list[float], shown: str, conclusion: str
+) -> None:
+    """Whether the intervals of the scores overlap, as here, does not."""
+    vs = {"mine": {VARIANT: {"difference": 0.015625, "ci": ends, "n_cells": 8}}}
+    alike = {name: [0.0, 1.0] for name in run.summary["score_ci"]}
+    text = text_of(changed(run, vs=vs, score_ci=alike), ablation)
+    assert cells_of(text, f"mine less {VARIANT}") == ["+0.016", shown, "2", conclusion]
+    assert '<data value="0.015625">' in text and "overlap" not in text
+
+
+def test_a_single_cell_tells_nothing_of_a_part(run: RunFolder) -> None:
+    vs = {"mine": {VARIANT: {"difference": 0.5, "ci": [0.5, 0.5], "n_cells": 1}}}
+    found = cells_of(text_of(changed(run, vs=vs), ablation), f"mine less {VARIANT}")
+    assert found == ["+0.500", "[-, -]", "2", "not told apart"]
+
+
+def test_older_summaries_have_the_paired_difference_of_their_rows(older: RunFolder) -> None:
+    found = cells_of(text_of(older, ablation), f"mine less {VARIANT}")
+    assert float(found[0]) == pytest.approx(0.1, abs=0.005)
+    assert found[2:] == ["2", "the part helps"]
+
+
+def test_variants_of_other_splits_are_not_compared(older: RunFolder) -> None:
+    rows = [
+        {**row, "seed": row["seed"] + 5} if row["method"] == VARIANT else row for row in older.rows
+    ]
+    text = text_of(replace(older, rows=rows), ablation)
+    assert "<table" not in text and "No variant was played in the same contexts" in text
+
+
+def test_the_verdict_says_what_its_own_interval_redraws(run: RunFolder) -> None:
+    assert verdict(run).sentences[0].endswith(", contexts alone redrawn).")
