@@ -163,7 +163,9 @@ def baselines_part(records: Sequence[Record]) -> list[str]:
         if having:
             said += [
                 f"Differences of {name}'s ratios to others', in the same contexts; sure where the "
-                "95 % interval leaves out zero:",
+                "95 % interval of a suite, which redraws its splits and contexts, leaves out zero. "
+                "Two splits hardly tell how much splits differ, so such intervals are too narrow; "
+                "the mean's redraws suites:",
                 against_table(having, name, [one for one in MAIN if one != name]),
             ]
     return said or [f"Against the baselines: {NOT_MEASURED}."]
