@@ -9,20 +9,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
+from benchmarks.per_sample import (
+    PER_SAMPLE_BATCH,
+    labelled,
+    network_and_batches,
+    per_sample_step,
+    total_loss,
+)
 from experts import Rollouts, collect
-from experts.embedding import context_inputs
-from experts.minibatches import Minibatches, States, Transitions
+from experts.minibatches import Transitions
 from hyper import HyperZero, HyperZeroConfig
-from hyper.generator import leading
-from hyper.hyperzero import HyperNetwork, action_loss, td_loss, value_loss
 from zeroshot.run import experts_of
 from zeroshot.suites import suite_of
 
 SUITE = "cheetah-speed"
-PER_SAMPLE_BATCH = 512
-"""Samples a step of the released code."""
 STEPS_PER_ROUND = 5
 UPDATES = 100
 """Of a timed `fit`; a real one has twenty times as many."""
@@ -132,65 +133,3 @@ def test_both_steps_have_the_same_loss(data):
     flat = Transitions(*(entry.reshape(-1, 1, *entry.shape[2:]) for entry in transitions))
     per_sample = total_loss(network, contexts[samples], labelled(flat), flat, len(samples), config)
     torch.testing.assert_close(grouped, per_sample, rtol=1e-5, atol=1e-6)
-
-
-def network_and_batches(
-    data: Rollouts, config: HyperZeroConfig
-) -> tuple[HyperNetwork, Minibatches, Tensor]:
-    contexts = context_inputs(data.family, data.contexts, data.features, encode=True)
-    network = HyperNetwork(
-        contexts.shape[1],
-        data.family.observation_size,
-        data.family.action_size,
-        config,
-        torch.Generator().manual_seed(0),
-    )
-    return network, Minibatches(data, normalise_observations=True, normalise_values=True), contexts
-
-
-def total_loss(
-    network: HyperNetwork,
-    inputs: Tensor,
-    states: States,
-    transitions: Transitions,
-    n_critics: int,
-    config: HyperZeroConfig,
-) -> Tensor:
-    """HyperZero's loss on minibatches grouped by task; the leading n_critics tasks have critics."""
-    policy, value = network(inputs, n_critics)
-    leaders = leading(policy, len(transitions.rewards))
-    return (
-        action_loss(policy, states)
-        + config.value_weight * value_loss(value, transitions)
-        + config.td_weight * td_loss(leaders, value, transitions)
-    )
-
-
-def labelled(transitions: Transitions) -> States:
-    """The states of noise-free transitions, labelled with what was done there."""
-    return States(transitions.observations, transitions.actions)
-
-
-def per_sample_step(data: Rollouts, config: HyperZeroConfig) -> Callable[[], Tensor]:
-    """A step on PER_SAMPLE_BATCH transitions, each with a policy and a critic of its own."""
-    network, batches, contexts = network_and_batches(data, config)
-    optimiser = torch.optim.Adam(network.parameters(), lr=1e-4, fused=True)
-    generator = torch.Generator().manual_seed(1)
-
-    def step() -> Tensor:
-        tasks = torch.randint(len(data), (PER_SAMPLE_BATCH,), generator=generator)
-        transitions = batches.transitions(tasks, 1, generator)
-        states = labelled(transitions)
-        return _descend(
-            optimiser,
-            total_loss(network, contexts[tasks], states, transitions, PER_SAMPLE_BATCH, config),
-        )
-
-    return step
-
-
-def _descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> Tensor:
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-    return loss.detach()

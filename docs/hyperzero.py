@@ -44,6 +44,8 @@ MOST_LISTED = 3
 """Runs that are listed one by one; more are counted."""
 
 SEARCH = RESULTS / "baseline-search.json"
+SPEED = RESULTS / "released-speed.json"
+SPEED_CHOICE = "generating networks for each sample, as released: what it costs"
 FINGER = RESULTS / "released-finger.json"
 FINGER_CHOICE = (
     "touch sensors and tip that follow the finger's length: our experts, trained here, in both"
@@ -110,12 +112,40 @@ def measured(effect: Effect, records: Sequence[Record]) -> str:
     )
 
 
-def effects_table(records: Sequence[Record], finger: Record | None) -> str:
-    """A line an effect, and one for the finger's bodies."""
+def effects_table(
+    records: Sequence[Record], finger: Record | None, speed: Record | None = None
+) -> str:
+    """A line an effect, one for the released step's cost and one for the finger's bodies."""
     lines = ["| section | choice | result |", "|---|---|---|"]
     lines += [f"| {e.section} | {e.choice} | {measured(e, records)} |" for e in EFFECTS]
+    lines.append(f"| 2 | {SPEED_CHOICE} | {speed_said(speed, records)} |")
     lines.append(f"| 8 | {FINGER_CHOICE} | {finger_said(finger)} |")
     return "\n".join(lines)
+
+
+def speed_said(record: Record | None, records: Sequence[Record]) -> str:
+    """What `docs/released_speed.py` found, beside the fits of the same suite."""
+    if record is None:
+        return NOT_MEASURED
+    step, steps = record["seconds_a_step"], record["steps"]
+    made = f"`{record['command']}` at commit {record['commit'][:12]}"
+    said = [
+        f"{step:.3f} s a step, {step * steps / 3600.0:.1f} hours for {steps:,} on one thread ({made})"
+    ]
+    pair = ("hyperzero", "hyperzero-paper")
+    own = [r for r in records if (r["suite"], r["split_rule"]) == (record["timed_on"], OWN)]
+    for one in _a_suite([r for r in own if "hyperzero" in r["methods"]])[:1]:
+        seconds = one["methods"]["hyperzero"]["fit_seconds"]
+        said.append(
+            f"hyperzero's fits take {seconds:.0f} s, 1/{3600.0 * hours / seconds:.0f} of it"
+        )
+    for one in _a_suite([r for r in own if set(pair) <= set(r["methods"])], *pair):
+        ratios, splits = common_ratios(one, pair)
+        said.append(
+            f"ratios {ratios[pair[0]]:.3f} and {ratios[pair[1]]:.3f} (hyperzero-paper, as many "
+            f"updates, grouped by task), {splits} splits"
+        )
+    return "<br>".join(said)
 
 
 def finger_said(record: Record | None) -> str:
@@ -210,9 +240,9 @@ def write(root: Path = ROOT) -> Path:
     """
     suites = (*TRACK, *REACH)
     records = [one for one in read_results(root / RESULTS) if one["suite"] in suites]
-    finger = root / FINGER
+    finger, speed = (_read(root / file) for file in (FINGER, SPEED))
     parts = [
-        effects_table(records, json.loads(finger.read_text()) if finger.is_file() else None),
+        effects_table(records, finger, speed),
         "With 85 % of the contexts for training: ratio to the experts' return; < is surely below "
         f"{OURS}'s, > surely above, by the 95 % interval of the difference; *copies* is the "
         "share of held-out contexts for which HyperDistil hands out a training expert as it is. "
@@ -235,9 +265,9 @@ def write(root: Path = ROOT) -> Path:
 
 def search_part(path: Path) -> list[str]:
     """What `docs/baseline_search.py` found, a line a setting."""
-    if not path.is_file():
+    record = _read(path)
+    if record is None:
         return [f"How the baselines' settings were chosen: {NOT_MEASURED}."]
-    record = json.loads(path.read_text())
     splits = record["splits"]
     lines = [
         f"| method and what differs from its default | {' | '.join(f'split {i}' for i in splits)} "
@@ -266,6 +296,11 @@ def pictures_part(root: Path) -> list[str]:
         "with two features each panel averages over the other one:"
     )
     return [said, "\n".join(drawn)] if drawn else []
+
+
+def _read(path: Path) -> Record | None:
+    found: Record | None = json.loads(path.read_text()) if path.is_file() else None
+    return found
 
 
 def _has(effect: Effect, record: Record) -> bool:

@@ -30,9 +30,9 @@ the difference to the experts' return in the same contexts over its size; *score
 interquartile mean, 0 for the best single training expert (more where one policy nearly solves a
 context) and 1 for each context's own expert, with its 95 % interval, which redraws splits and
 contexts ([evaluation.md](evaluation.md#numbers)). *Copies* is the share of a method's policies that
-are a training expert's own, where the rows tell; instead of experts that are networks of another kind
-than those it generates, the cheetah's and the finger's, HyperDistil hands out what it generates for
-their contexts, which is not counted.
+are a training expert's own, where the rows tell; instead of experts that are networks of another
+kind than those it generates, the cheetah's and the finger's, HyperDistil hands out what it
+generates for their contexts, which is not counted.
 Rows in italics learn nothing ([evaluation.md](evaluation.md)). Only rows of one section compare:
 others have other contexts, splits or experts. Where a heading names *policies*, by the checksum of
 what [genhyper.md](genhyper.md#commands) tells how to make, methods in weight space learned from

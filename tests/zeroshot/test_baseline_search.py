@@ -1,11 +1,11 @@
-"""The search for the baselines' settings, and what docs/hyperzero.md says of it."""
+"""Scripts that measure for docs/hyperzero.md: baselines' settings, the released step's cost."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from tests.zeroshot.test_reproduce_docs import script
+from tests.zeroshot.test_reproduce_docs import record, script
 from zeroshot.results import ROWS, read_rows
 from zeroshot.suites import SUITES, Suite
 
@@ -46,3 +46,25 @@ def test_no_result_is_of_the_splits_that_are_searched_on() -> None:
         record = json.loads(file.read_text())
         if isinstance(record, dict) and "seeds" in record:
             assert not set(search.SEEDS) & set(record["seeds"]), file
+
+
+def test_the_released_step_is_timed_and_compared(
+    suite: Suite, zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speed, page = script("released_speed"), script("hyperzero")
+    assert page.speed_said(None, []) == "not measured"
+    monkeypatch.setattr("experts.store.ZOO", zoo.parent)
+    monkeypatch.setitem(SUITES, "tiny", suite)
+    for name, value in (("SUITE", "tiny"), ("STEPS", 1)):
+        monkeypatch.setattr(speed, name, value)
+    made = json.loads(speed.main(tmp_path).read_text())
+    assert made["seconds_a_step"] > 0.0 and (made["samples"], made["steps"]) == (512, 332_500)
+    made |= {"seconds_a_step": 0.1}
+    run = record("tiny", {"expert": 1.0, "hyperzero": 0.9, "hyperzero-paper": 0.8})
+    for row in run["methods"].values():
+        row |= {"splits": 2, "own_seeds": [0, 1], "fit_seconds": 33.25}
+    said = page.speed_said(made, [run])
+    assert said.startswith("0.100 s a step, 9.2 hours for 332,500 on one thread")
+    assert "hyperzero's fits take 33 s, 1/1000 of it" in said and "ratios 0.900 and 0.800" in said
+    del run["methods"]["hyperzero-paper"]
+    assert "ratios" not in page.speed_said(made, [run])
