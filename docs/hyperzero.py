@@ -130,15 +130,13 @@ def speed_said(record: Record | None, records: Sequence[Record]) -> str:
     step, steps = record["seconds_a_step"], record["steps"]
     made = f"`{record['command']}` at commit {record['commit'][:12]}"
     said = [
-        f"{step:.3f} s a step, {step * steps / 3600.0:.1f} hours for {steps:,} on one thread ({made})"
+        f"{step:.3f} s a step, {step * steps / 3600:.1f} hours for {steps:,} on one thread ({made})"
     ]
     pair = ("hyperzero", "hyperzero-paper")
     own = [r for r in records if (r["suite"], r["split_rule"]) == (record["timed_on"], OWN)]
     for one in _a_suite([r for r in own if "hyperzero" in r["methods"]])[:1]:
         seconds = one["methods"]["hyperzero"]["fit_seconds"]
-        said.append(
-            f"hyperzero's fits take {seconds:.0f} s, 1/{3600.0 * hours / seconds:.0f} of it"
-        )
+        said.append(f"hyperzero's fits take {seconds:.0f} s, 1/{step * steps / seconds:.0f} of it")
     for one in _a_suite([r for r in own if set(pair) <= set(r["methods"])], *pair):
         ratios, splits = common_ratios(one, pair)
         said.append(
