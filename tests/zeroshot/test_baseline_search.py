@@ -17,6 +17,7 @@ def test_settings_are_tried_and_shown(
     monkeypatch.setattr("experts.store.ZOO", zoo.parent)
     monkeypatch.setitem(SUITES, "tiny", suite)
     monkeypatch.setattr(search, "SUITE", "tiny")
+    monkeypatch.setattr(search, "WORKERS", 1)
     tried = ({"updates": 1}, {"updates": 2, "learning_rate": 0.5})
     monkeypatch.setattr(search, "CANDIDATES", {"conditioned": tried})
     folder = tmp_path / "made"
@@ -34,7 +35,7 @@ def test_settings_are_tried_and_shown(
         assert found[name]["ratios"][0] == pytest.approx(share, abs=1e-4)
     assert search.main([str(folder)], tmp_path) == path and read_rows(folder / ROWS) == rows
     said, table = page.search_part(path)
-    assert "two splits of `tiny`" in said and f"| {names[1]} | " in table
+    assert "3 splits of `tiny`" in said and f"| {names[1]} | " in table
     assert "not measured" in page.search_part(tmp_path / "absent.json")[0]
     with pytest.raises(ValueError, match="at most one FOLDER is allowed"):
         search.main(["a", "b"], tmp_path)
