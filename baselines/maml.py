@@ -47,7 +47,8 @@ class MAMLConfig(ConditionedConfig):
     """Hyperparameters of the context-conditioned meta policy.
 
     `batch_states` are the support of the inner loop. By default there are as many updates as
-    HyperZero's processor time allows.
+    HyperZero's processor time allows, and one step of the inner loop: with more, the initial
+    weights act worse, which is all that is asked of them zero-shot (`docs/baseline_search.py`).
 
     Attributes:
         adapted: what the inner loop changes: the folded `policy`, or the whole `network`.
@@ -60,9 +61,10 @@ class MAMLConfig(ConditionedConfig):
 
     adapted: Adapted = "policy"
     inner_rate: float = 0.01
-    inner_steps: int = 5
+    inner_steps: int = 1
     few_shot: FewShot = "cloning"
-    updates: int = 2000
+    learning_rate: float = 1e-3
+    updates: int = 6000
     batch_tasks: int = 16
     batch_states: int = 32
     batch_queries: int = 64
@@ -92,6 +94,7 @@ class MAMLConfig(ConditionedConfig):
             schedule="constant",
             updates=updates,
             adapted="network",
+            inner_steps=5,
             few_shot="cloning",
             batch_tasks=1_000_000,
             batch_states=340,

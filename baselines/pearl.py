@@ -55,7 +55,7 @@ class PEARLConfig(ConditionedConfig):
     """
 
     encoder_sizes: tuple[int, ...] = (128, 128)
-    latent_size: int = 8
+    latent_size: int = 3
     encode_outcomes: bool = True
     kl_weight: float = 1e-4
     updates: int = 4500

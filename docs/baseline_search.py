@@ -32,25 +32,25 @@ SEEDS = (50, 51, 52)
 """Of the splits; results are of splits 0 to 4."""
 
 CANDIDATES: Mapping[str, tuple[Mapping[str, Any], ...]] = {
-    "hyperzero": ({}, {"learning_rate": 1e-3}, {"learning_rate": 4e-3}),
-    "conditioned": ({}, {"learning_rate": 1e-3}, {"learning_rate": 5e-4}),
-    "conditioned-uvfa": ({}, {"learning_rate": 1e-3}, {"learning_rate": 5e-4}),
-    "film": ({}, {"learning_rate": 1e-3}, {"learning_rate": 5e-4}),
+    "hyperzero": ({"learning_rate": 2e-3}, {"learning_rate": 1e-3}, {"learning_rate": 4e-3}),
+    "conditioned": ({"learning_rate": 3e-3}, {"learning_rate": 1e-3}, {"learning_rate": 5e-4}),
+    "conditioned-uvfa": ({"learning_rate": 3e-3}, {"learning_rate": 1e-3}, {"learning_rate": 5e-4}),
+    "film": ({"learning_rate": 3e-3}, {"learning_rate": 1e-3}, {"learning_rate": 5e-4}),
     "maml": (
-        {},
-        {"inner_rate": 0.001},
-        {"inner_steps": 1},
-        {"inner_steps": 1, "learning_rate": 1e-3, "updates": 6000},
+        {"learning_rate": 3e-3, "inner_steps": 5, "inner_rate": 0.01, "updates": 2000},
+        {"learning_rate": 3e-3, "inner_steps": 5, "inner_rate": 0.001, "updates": 2000},
+        {"learning_rate": 3e-3, "inner_steps": 1, "inner_rate": 0.01, "updates": 2000},
+        {"learning_rate": 1e-3, "inner_steps": 1, "inner_rate": 0.01, "updates": 6000},
     ),
     "pearl": (
-        {},
-        {"learning_rate": 1e-3},
-        {"kl_weight": 1e-2},
-        {"latent_size": 3},
-        {"batch_encoded": 128},
+        {"learning_rate": 3e-3, "kl_weight": 1e-4, "latent_size": 8, "batch_encoded": 32},
+        {"learning_rate": 1e-3, "kl_weight": 1e-4, "latent_size": 8, "batch_encoded": 32},
+        {"learning_rate": 3e-3, "kl_weight": 1e-2, "latent_size": 8, "batch_encoded": 32},
+        {"learning_rate": 3e-3, "kl_weight": 1e-4, "latent_size": 3, "batch_encoded": 32},
+        {"learning_rate": 3e-3, "kl_weight": 1e-4, "latent_size": 8, "batch_encoded": 128},
     ),
 }
-"""Method to the settings that are tried of it, {} for its default."""
+"""Method to the settings that are tried of it."""
 
 WORKERS = 2
 """Units at once."""

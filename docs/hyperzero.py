@@ -276,8 +276,8 @@ def search_part(path: Path) -> list[str]:
         cells = [f"{ratio:.3f}" for ratio in (*row["ratios"], np.mean(row["ratios"]))]
         lines.append(f"| {name} | {' | '.join(cells)} | {row['fit_seconds']:.0f} s |")
     return [
-        f"Settings tried on {len(splits)} splits of `{record['searched']}` that nothing else is reported of: "
-        f"zero-shot ratios (`{record['command']}` at commit {record['commit'][:12]}).",
+        f"Settings tried on {len(splits)} splits of `{record['searched']}` that nothing else is "
+        f"reported of: zero-shot ratios (`{record['command']}` at commit {record['commit'][:12]}).",
         "\n".join(lines),
     ]
 
