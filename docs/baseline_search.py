@@ -87,7 +87,8 @@ def main(arguments: list[str], root: Path = ROOT) -> Path:
     for name in methods:
         own = [row for row in rows if row["method"] == name]
         ratios = [_ratio([row for row in own if row["seed"] == seed]) for seed in SEEDS]
-        found[name] = {"ratios": ratios, "fit_seconds": own[0]["fit_seconds"]}
+        seconds = min(row["fit_seconds"] for row in own)  # other processes disturbed it least
+        found[name] = {"ratios": ratios, "fit_seconds": seconds}
     record = {
         "searched": SUITE,
         "splits": SEEDS,
