@@ -33,7 +33,9 @@ def network(config: MAMLConfig) -> ConditionedNetwork:
 
 @pytest.fixture(scope="module")
 def trained(data: Rollouts) -> FittedMAML:
-    config = MAMLConfig(**SMALL, updates=300, batch_states=16, batch_queries=32, inner_steps=2)
+    config = MAMLConfig(
+        **SMALL, updates=300, learning_rate=3e-3, batch_states=16, batch_queries=32, inner_steps=2
+    )
     return MAML(config).fit(data, seed=0)
 
 
