@@ -314,10 +314,9 @@ def _empty_replay(
     labels: torch.Generator | None,
 ) -> Replay:
     """A replay; with a generator of labels, one that stores transitions relabelled."""
-    if labels is not None:
-        known = family.relabellings()
-        return RelabelledReplay(
-            n_agents, n_envs, capacity, known, labels, device, n_outcomes=n_outcomes
-        )
+    kind = Replay if labels is None else RelabelledReplay
     sizes = (family.observation_size, family.action_size)
-    return Replay(n_agents, n_envs, capacity, *sizes, device, n_outcomes=n_outcomes)
+    found = kind(n_agents, n_envs, capacity, *sizes, device, n_outcomes=n_outcomes)
+    if isinstance(found, RelabelledReplay) and labels is not None:
+        found.relabel_by(family.relabellings(), labels)
+    return found

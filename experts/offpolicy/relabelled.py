@@ -16,43 +16,16 @@ from param_envs.family import Relabellings
 class RelabelledReplay(Replay):
     """A replay that draws, for each transition it is given, the labels to store it in."""
 
-    def __init__(
-        self,
-        n_agents: int,
-        n_envs: int,
-        capacity: int,
-        relabellings: Relabellings,
-        generator: torch.Generator,
-        device: torch.device | str = "cpu",
-        *,
-        n_outcomes: int = 0,
-    ) -> None:
-        """Makes an empty replay.
+    def relabel_by(self, relabellings: Relabellings, generator: torch.Generator) -> None:
+        """Sets what the labels are drawn from; before it, nothing can be added.
 
         Args:
-            n_agents: K.
-            n_envs: parallel environments an agent, which are stored together.
-            capacity: transitions an agent, rounded down to a multiple of `n_envs`.
-            relabellings: the ways to label; they tell the sizes of observations and actions.
-            generator: draws labels, on `device`.
-            device: where the transitions live.
-            n_outcomes: measured quantities stored with each, whatever the labels.
-
-        Raises:
-            ValueError: if the capacity is below `n_envs`.
+            relabellings: the ways to label.
+            generator: draws them, on the replay's device.
         """
         seen, done = relabellings
-        super().__init__(
-            n_agents,
-            n_envs,
-            capacity,
-            seen.shape[1],
-            done.shape[1],
-            device,
-            n_outcomes=n_outcomes,
-        )
-        self._seen = torch.as_tensor(seen, dtype=torch.float32, device=device)
-        self._done = torch.as_tensor(done, dtype=torch.float32, device=device)
+        self._seen = torch.as_tensor(seen, dtype=torch.float32, device=generator.device)
+        self._done = torch.as_tensor(done, dtype=torch.float32, device=generator.device)
         self._labels = generator
 
     def add(
