@@ -268,7 +268,7 @@ def search_part(path: Path) -> list[str]:
         return [f"How the baselines' settings were chosen: {NOT_MEASURED}."]
     splits = record["splits"]
     lines = [
-        f"| method and what differs from its default | {' | '.join(f'split {i}' for i in splits)} "
+        f"| method and settings | {' | '.join(f'split {i}' for i in splits)} "
         "| mean | fit |",
         f"|---|{'--:|' * (len(splits) + 2)}",
     ]
