@@ -268,8 +268,7 @@ def search_part(path: Path) -> list[str]:
         return [f"How the baselines' settings were chosen: {NOT_MEASURED}."]
     splits = record["splits"]
     lines = [
-        f"| method and settings | {' | '.join(f'split {i}' for i in splits)} "
-        "| mean | fit |",
+        f"| method and settings | {' | '.join(f'split {i}' for i in splits)} | mean | fit |",
         f"|---|{'--:|' * (len(splits) + 2)}",
     ]
     for name, row in record["found"].items():
