@@ -307,12 +307,15 @@ def _has(effect: Effect, record: Record) -> bool:
 
 
 def _a_suite(records: Sequence[Record], *pair: str) -> list[Record]:
-    """One record a suite: that with intervals of a pair, the most splits, the latest of equals."""
+    """One record a suite: that with intervals of a pair, the most splits, of the main comparison,
+    the latest of equals.
+    """
 
-    def worth(record: Record) -> tuple[bool, int, str]:
+    def worth(record: Record) -> tuple[bool, int, bool, str]:
         paired = bool(pair) and pair[1] in record["vs"].get(pair[0], {})
         rows = [record["methods"][name] for name in pair or record["methods"]]
-        return paired, max(row["splits"] for row in rows), record["date"]
+        most = max(row["splits"] for row in rows)
+        return paired, most, record["part"] == "main", record["date"]
 
     found = {record["suite"]: record for record in sorted(records, key=worth)}
     return [found[name] for name in sorted(found)]
