@@ -307,9 +307,7 @@ def _has(effect: Effect, record: Record) -> bool:
 
 
 def _a_suite(records: Sequence[Record], *pair: str) -> list[Record]:
-    """One record a suite: that with intervals of a pair, the most splits, of the main comparison,
-    the latest of equals.
-    """
+    """One record a suite: that with a pair's intervals, the most splits, of `main`, the latest."""
 
     def worth(record: Record) -> tuple[bool, int, bool, str]:
         paired = bool(pair) and pair[1] in record["vs"].get(pair[0], {})
