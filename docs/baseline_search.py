@@ -24,6 +24,7 @@ from zeroshot.methods import make_method
 from zeroshot.protocol import Method
 from zeroshot.results import ROWS, read_rows
 from zeroshot.run import run
+from zeroshot.statistics import ratio
 
 ROOT = Path(__file__).parents[1]
 FILE = Path("docs/results/baseline-search.json")
@@ -86,7 +87,10 @@ def main(arguments: list[str], root: Path = ROOT) -> Path:
     found = {}
     for name in methods:
         own = [row for row in rows if row["method"] == name]
-        ratios = [_ratio([row for row in own if row["seed"] == seed]) for seed in SEEDS]
+        ratios = []
+        for seed in SEEDS:
+            pairs = [(row["return"], row["expert_return"]) for row in own if row["seed"] == seed]
+            ratios.append(round(ratio(*np.array(pairs).T), 4))
         seconds = min(row["fit_seconds"] for row in own)  # other processes disturbed it least
         found[name] = {"ratios": ratios, "fit_seconds": seconds}
     record = {
@@ -101,11 +105,6 @@ def main(arguments: list[str], root: Path = ROOT) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (json.dumps(record, indent=1) + "\n").encode())
     return path
-
-
-def _ratio(rows: list[dict[str, Any]]) -> float:
-    returns, experts = ([row[key] for row in rows] for key in ("return", "expert_return"))
-    return round(float(np.mean(returns) / np.mean(experts)), 4)
 
 
 if __name__ == "__main__":

@@ -285,7 +285,7 @@ def pictures_part(root: Path) -> list[str]:
     """The paper's figures 3 to 5 as far as they were made: of speeds, of bodies, and of both."""
     drawn = [
         f"![Return on {suite}](images/{name})"
-        for suite, name in ((suite, f"hyperzero-{suite}.png") for suite in REACH)
+        for suite, name in zip(REACH, PICTURES.values(), strict=True)
         if (root / IMAGES / name).exists()
     ]
     said = (

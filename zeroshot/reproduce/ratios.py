@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zeroshot.reproduce.pages import NOT_MEASURED
-from zeroshot.statistics import mean_interval
+from zeroshot.statistics import mean_interval, ratio
 
 Record = Mapping[str, Any]
 
@@ -30,14 +31,12 @@ def common_ratios(record: Record, names: Sequence[str]) -> tuple[dict[str, float
     if not all("returns" in row for row in told):
         return {name: row["ratio"] for name, row in rows.items()}, len(shared)
 
-    def mean(row: Record) -> float:
-        returns = dict(zip(row["own_seeds"], row["returns"], strict=True))
-        return float(np.mean([returns[seed] for seed in shared]))
+    def returns(row: Record) -> NDArray[np.float64]:
+        by_seed = dict(zip(row["own_seeds"], row["returns"], strict=True))
+        return np.array([by_seed[seed] for seed in shared])
 
-    expert = mean(told[-1])
-    return {name: 1.0 + (mean(row) - expert) / abs(expert) for name, row in rows.items()}, len(
-        shared
-    )
+    expert = returns(told[-1])
+    return {name: ratio(returns(row), expert) for name, row in rows.items()}, len(shared)
 
 
 def ratio_table(
