@@ -69,12 +69,32 @@ def test_fine_tunings_are_estimated_done_once_and_shown(
     written = path.stat().st_mtime_ns
     assert main(words) == 0
     assert path.stat().st_mtime_ns == written
-    write_tuning(replace(preset.fine_tunings[0], starts=("nearest",)), tmp_path)  # as of fewer
-    assert set(json.loads(path.read_text())["starts"]) == {"nearest"}
+    less = {**record, "starts": {"nearest": record["starts"]["nearest"]}}
+    path.write_text(json.dumps(less))
     assert main(words) == 0
-    assert set(json.loads(path.read_text())["starts"]) == {"scratch", "nearest"}
+    assert json.loads(path.read_text()) == record
+    (path.parents[2] / "runs/tuned/tiny-16/return-versus-steps.png").unlink()
+    assert main([*words, "--estimate"]) == 0
+    assert "nothing was started" in capsys.readouterr().out
+    assert main(words) == 0
     assert main([*words, "--estimate"]) == 0
     assert "runs: nothing to do" in capsys.readouterr().out
+
+
+def test_what_a_command_for_fewer_starts_keeps(preset: Preset, tmp_path: Path) -> None:
+    words = ["reproduce", "tiny", "--out", str(tmp_path), "--workers", "1"]
+    assert main([*words, "--methods", "nearest"]) == 0
+    path = tmp_path / "results" / "tuned" / "tiny-16.json"
+    assert set(json.loads(path.read_text())["starts"]) == {"nearest"}
+    assert main([*words, "--methods", "scratch"]) == 0
+    record = json.loads(path.read_text())
+    assert set(record["starts"]) == set(record["curves"]) == {"scratch", "nearest"}
+    assert "--start scratch nearest" in record["run_command"]
+    assert main([*words, "--methods", "scratch", "--seeds", "2"]) == 0
+    (asked,) = preset.fine_tunings
+    again = write_tuning(replace(asked, starts=("nearest",)), tmp_path)
+    runs = {start: row["runs"] for start, row in again["starts"].items()}
+    assert runs == {"scratch": 2 * runs["nearest"], "nearest": record["starts"]["nearest"]["runs"]}
 
 
 def test_more_seeds_go_on(preset: Preset, tmp_path: Path) -> None:

@@ -220,8 +220,8 @@ def _kept(work: PlannedRun | PlannedFineTuning, out: Path) -> dict[str, Any] | N
         return None
     content: dict[str, Any] = json.loads(path.read_text())
     if isinstance(work, PlannedFineTuning):  # it may be of fewer starts, seeds or contexts
-        runs = {start: row["runs"] for start, row in content["starts"].items()}
-        if runs != Counter(piece.start for piece in comparison_of(work).pieces):
+        runs = Counter(piece.start for piece in comparison_of(work).pieces)
+        if any(content["starts"].get(start, {"runs": 0})["runs"] < n for start, n in runs.items()):
             return None
     return content
 

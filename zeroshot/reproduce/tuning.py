@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,11 +88,16 @@ def tune(
 
 
 def tuning_record(work: PlannedFineTuning, folder: Path) -> dict[str, Any]:
-    """The content of the small file: what the summary says, and every start's mean curves."""
+    """The content of the small file: what the summary says, and every start's mean curves.
+
+    Beside what is asked, starts whose runs are all there are in it, and each start's further seeds
+    that have all contexts: a command that asks for less adds to what is there.
+    """
     summary = json.loads((folder / SUMMARY).read_text())
     asked = comparison_of(work)
-    pieces = set(asked.pieces)  # the folder may have more of them
-    records = [record for record in read_records(folder) if piece_of(record) in pieces]
+    records = _whole(asked, read_records(folder))
+    starts = tuple(dict.fromkeys(record["start"] for record in records))
+    seeds = max(record["seed"] for record in records) + 1
     return {
         "part": work.part,
         "name": work.name,
@@ -100,13 +106,26 @@ def tuning_record(work: PlannedFineTuning, folder: Path) -> dict[str, Any]:
         "preset": work.preset,
         "td_weight": asked.config.td_weight,
         "starts": summarise(records),
-        "run_command": work.command(folder),
+        "run_command": replace(work, starts=starts, seeds=seeds).command(folder),
         "commits": sorted({record["commit"] for record in records}),
         "steps": records[0]["steps"],
-        "curves": {
-            start: [_curve(own) for own in _by_context(records, start)] for start in work.starts
-        },
+        "curves": {start: [_curve(own) for own in _by_context(records, start)] for start in starts},
     }
+
+
+def _whole(asked: Comparison, records: Sequence[Record]) -> list[Record]:
+    """The records that are of whole starts, and of seeds that have all contexts, start by start."""
+    by_piece = {piece_of(record): record for record in records}
+    found = []
+    for start in dict.fromkeys([*asked.starts, *(piece.start for piece in by_piece)]):
+        alone = replace(asked, starts=(start,))
+        if not set(alone.pieces) <= set(by_piece):
+            continue
+        for seed in sorted({piece.seed for piece in by_piece}):
+            own = [p for p in replace(alone, seeds=seed + 1).pieces if p.seed == seed]
+            if set(own) <= set(by_piece):
+                found += [by_piece[piece] for piece in own]
+    return found
 
 
 def _by_context(records: Sequence[Record], start: str) -> list[list[Record]]:
