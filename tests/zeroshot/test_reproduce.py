@@ -15,7 +15,8 @@ import pytest
 
 from zeroshot.cli import main
 from zeroshot.reproduce import PLANS
-from zeroshot.reproduce.execution import folder_of, outcomes, perform
+from zeroshot.reproduce.execution import outcomes, perform
+from zeroshot.reproduce.folders import folder_of
 from zeroshot.reproduce.plan import Figure, Part, Plan, PlannedFilm, PlannedRun, Preset
 from zeroshot.reproduce.records import read_records, record_path
 from zeroshot.reproduce.report import report

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from zeroshot.reproduce.execution import folder_of, is_finished, perform
+from zeroshot.reproduce.execution import is_finished, perform
+from zeroshot.reproduce.folders import folder_of
 from zeroshot.reproduce.plan import PlannedRun, Preset
 from zeroshot.results import ROWS, SUMMARY, read_rows
 from zeroshot.run import experts_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -21,14 +22,10 @@ from zeroshot.leaderboard import print_table
 from zeroshot.methods import config_of
 from zeroshot.progress import say
 from zeroshot.references import EXPERT
-from zeroshot.reproduce.execution import (
-    folder_of,
-    known_transfer,
-    outcomes,
-    units_left,
-    zoos,
-)
+from zeroshot.reproduce.execution import outcomes, zoos
+from zeroshot.reproduce.folders import folder_of
 from zeroshot.reproduce.plan import PlannedFineTuning, PlannedRun, Preset
+from zeroshot.reproduce.sharing import known_transfer, units_left
 from zeroshot.reproduce.tuning import comparison_of
 from zeroshot.results import Unit
 from zeroshot.run import MOST_WORKERS, default_workers, threads_each
@@ -119,15 +116,19 @@ def print_plan_estimate(
         costs[family] = _measured(of_family, benches, list(costs.values()), seconds, console)
     left: list[Left] = []
     played = set()
+    planned: set[tuple[Any, ...]] = set()
     for work in waiting:
         bench = benches[work.name]
         known = known_transfer(out, bench.suite, bench.experts) is not None
+        kind = (work.suite, str(bench.rule), work.shots, work.train_rows, work.zoo)
+        units = [u for u in units_left(work, out, bench.experts) if (*kind, u) not in planned]
+        planned |= {(*kind, unit) for unit in units}  # later runs share them
         left.append(
             estimate_run(
                 work,
                 bench,
                 costs[bench.suite.env_id],
-                units_left(work, out, bench.experts, bench.rows_per_unit),
+                units,
                 workers=workers,
                 transfer=not known and work.suite not in played,
             )

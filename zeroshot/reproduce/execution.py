@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,14 @@ from typing import Literal
 from experts import Experts, zoo_path
 from experts.collections import find_collection
 from experts.engines import Engine
-from experts.store import write_atomically
-from zeroshot.fewshot import FROM_SCRATCH, checked_shots
-from zeroshot.frozen import split_of
 from zeroshot.progress import Reporter, Silent
-from zeroshot.references import reference_names
+from zeroshot.reproduce.folders import (
+    film_path,
+    folder_of,
+    rows_per_unit,
+    settings_now,
+    whole_units,
+)
 from zeroshot.reproduce.plan import (
     PlannedFilm,
     PlannedFineTuning,
@@ -24,21 +26,12 @@ from zeroshot.reproduce.plan import (
     Preset,
     Work,
 )
+from zeroshot.reproduce.sharing import borrow_transfer, borrow_units
 from zeroshot.reproduce.tuning import is_tuned, tune
-from zeroshot.results import REPORT, ROWS, SETTINGS, SUMMARY, Row, Unit, plain, read_rows, unit_of
-from zeroshot.run import (
-    TRANSFER,
-    changed_configs,
-    experts_of,
-    fingerprint,
-    run,
-    settings_of,
-)
+from zeroshot.results import REPORT, ROWS, SETTINGS, SUMMARY, Unit, read_rows
+from zeroshot.run import changed_configs, experts_of, run
 from zeroshot.splits import rule_of
-from zeroshot.suites import Suite, suite_of
-
-RUNS = "runs"
-"""Folder of the runs' own folders."""
+from zeroshot.suites import suite_of
 
 State = Literal["finished", "unfinished", "skipped", "failed"]
 
@@ -60,21 +53,6 @@ class Outcome:
 
 Told = Callable[[Sequence[Outcome]], object]
 """Is told how far everything is, whenever that changes."""
-
-
-def folder_of(work: PlannedRun | PlannedFineTuning, out: Path) -> Path:
-    """Where `zeroshot run` or `zeroshot finetune` writes."""
-    return out / RUNS / work.name
-
-
-def film_path(work: PlannedFilm, out: Path) -> Path:
-    """The film's file."""
-    return out / f"{work.name}.mp4"
-
-
-def target_of(work: Work, out: Path) -> Path:
-    """The folder or file that a piece of work makes."""
-    return film_path(work, out) if isinstance(work, PlannedFilm) else folder_of(work, out)
 
 
 Zoo = Experts | str
@@ -122,54 +100,20 @@ def is_finished(work: PlannedRun, out: Path, zoo: Zoo) -> bool:
     Where the suite has no experts any more, those of the results count.
     """
     folder, suite = folder_of(work, out), suite_of(work.suite)
-    rule, shots = rule_of(work.split, suite), checked_shots(work.shots)
     try:
         summary = json.loads((folder / SUMMARY).read_text())
         settings = json.loads((folder / SETTINGS).read_text())
     except FileNotFoundError:
         return False
-    if not isinstance(zoo, str):
-        many = find_collection(work.zoo or zoo_path(suite.zoo))
-        wanted = settings_of(
-            suite,
-            zoo,
-            collection=many,
-            rule=rule,
-            shots=shots,
-            train_rows=work.train_rows,
-            out=folder,
-        )
-        if settings != plain(wanted):
-            return False
-    if not summary["complete"] or summary["split_rule"] != str(rule):
+    if not isinstance(zoo, str) and settings != settings_now(work, folder, zoo):
+        return False
+    if not summary["complete"] or summary["split_rule"] != str(rule_of(work.split, suite)):
         return False
     rows = read_rows(folder / ROWS)
     if changed_configs(rows, {}, work.methods):
         return False
-    n_train = len(split_of(suite, rule, seed=0).train) if work.train_rows else 0
-    whole = whole_units(rows, (summary["n_test"] + n_train) * suite.n_episodes)
+    whole = whole_units(rows, rows_per_unit(work))
     return all(Unit(name, seed) in whole for name in work.methods for seed in range(work.seeds))
-
-
-def whole_units(rows: Sequence[Row], rows_per_unit: int) -> set[Unit]:
-    """Units of which all rows are there.
-
-    Args:
-        rows: of a run.
-        rows_per_unit: rows of a whole unit, of those whose rows have no `unit_rows`.
-    """
-    counts = Counter(unit_of(row) for row in rows)
-    needed = {unit_of(row): row.get("unit_rows", rows_per_unit) for row in rows}
-    return {unit for unit, count in counts.items() if count == needed[unit]}
-
-
-def units_left(work: PlannedRun, out: Path, experts: Experts, rows_per_unit: int) -> list[Unit]:
-    """Units of a run that are still to be done, references first at each seed."""
-    whole = whole_units(read_rows(folder_of(work, out) / ROWS), rows_per_unit)
-    references = reference_names(suite_of(work.suite).features, experts)
-    names = [*references, *([FROM_SCRATCH] if work.shots else []), *work.methods]
-    units = [Unit(name, seed) for seed in range(work.seeds) for name in names]
-    return [unit for unit in units if unit not in whole]
 
 
 def perform(
@@ -228,7 +172,8 @@ def _run(
 
     folder, suite = folder_of(work, out), suite_of(work.suite)
     experts = experts_of(suite, work.zoo)
-    _borrow_transfer(folder, out, suite, experts)
+    borrow_transfer(folder, out, suite, experts)
+    borrow_units(work, out, experts)
     run(
         suite,
         work.methods,
@@ -245,32 +190,6 @@ def _run(
     )
     write_figures(folder, suite, experts.returns)
     write_report([folder], folder / REPORT)  # last: without it, a run is not finished
-
-
-def known_transfer(out: Path, suite: Suite, experts: Experts) -> Path | None:
-    """The transfer matrix of any run in `out` on the same experts, None if there is none yet."""
-    wanted = {
-        "suite": suite.name,
-        "suite_version": suite.version,
-        "n_steps": suite.n_steps,
-        "experts": fingerprint(experts),
-    }
-    for file in sorted((out / RUNS).glob(f"*/*/{SETTINGS}")):
-        settings, matrix = json.loads(file.read_text()), file.with_name(TRANSFER)
-        if matrix.exists() and {name: settings.get(name) for name in wanted} == wanted:
-            return matrix
-    return None
-
-
-def _borrow_transfer(folder: Path, out: Path, suite: Suite, experts: Experts) -> None:
-    """Gives a new run the transfer matrix of another one: it is the same, and takes long."""
-    if (folder / SETTINGS).exists():
-        return
-    (folder / TRANSFER).unlink(missing_ok=True)
-    matrix = known_transfer(out, suite, experts)
-    if matrix is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / TRANSFER, matrix.read_bytes())
 
 
 def _film(work: PlannedFilm, out: Path) -> None:

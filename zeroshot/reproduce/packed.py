@@ -15,7 +15,7 @@ import numpy as np
 from experts.store import write_atomically
 from zeroshot.finetune_results import RUNS as TUNED
 from zeroshot.finetune_results import file_name, piece_of, read_records
-from zeroshot.reproduce.execution import RUNS
+from zeroshot.reproduce.folders import RUNS
 from zeroshot.results import ROWS, SETTINGS, ResultsFolder, lines_of, read_rows
 from zeroshot.run import TRANSFER
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experts.store import write_atomically
-from zeroshot.reproduce.execution import RUNS
+from zeroshot.reproduce.folders import RUNS
 from zeroshot.reproduce.packed import pack
 from zeroshot.reproduce.records import RESULTS
 

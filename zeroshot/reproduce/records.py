@@ -13,7 +13,8 @@ import numpy as np
 from experts.provenance import command, commit, machine, now, versions
 from experts.store import write_atomically
 from zeroshot.comparisons import interval_of
-from zeroshot.reproduce.execution import Outcome, folder_of, target_of
+from zeroshot.reproduce.execution import Outcome
+from zeroshot.reproduce.folders import folder_of, target_of
 from zeroshot.reproduce.plan import PlannedFineTuning, PlannedRun
 from zeroshot.reproduce.tuning import comparison_of, tuning_record
 from zeroshot.results import ROWS, SETTINGS, SUMMARY, read_rows

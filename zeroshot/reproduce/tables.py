@@ -11,7 +11,8 @@ import numpy as np
 
 from zeroshot.finetune_results import RETURN_VERSUS_STEPS
 from zeroshot.report import REPORT
-from zeroshot.reproduce.execution import RUNS, Outcome, film_path, target_of
+from zeroshot.reproduce.execution import Outcome
+from zeroshot.reproduce.folders import RUNS, film_path, target_of
 from zeroshot.reproduce.plan import Figure, Plan, PlannedFilm, PlannedFineTuning, PlannedRun
 
 REFERENCES = ("expert", "nearest", "best-single", "best-of-direction")
