@@ -7,6 +7,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from zeroshot.cli import main
@@ -238,3 +239,16 @@ def test_a_single_cell_is_a_point_without_an_interval(write_run: WriteRun) -> No
     assert bar.low == bar.value == bar.high
     section = leaderboard(replace(run, summary=summary), "run", {"mine": method_style(0)})
     assert "[-, -]" in str(section.body)
+
+
+def test_experts_are_shown_by_all_their_episodes(write_run: WriteRun) -> None:
+    """One unlucky episode of the transfer matrix does not stand for a context that was played."""
+    path = write_run("run")
+    np.save(path / "transfer.npy", np.full((40, 40), 7.0))
+    run = read_run(path)
+    mine = [row for row in run.test if row["method"] == "expert"]
+    played = {run.key(row["context"]) for row in mine}
+    assert played < set(run.expert_returns) and len(run.expert_returns) == 40
+    for key, value in run.expert_returns.items():
+        own = [row["return"] for row in mine if run.key(row["context"]) == key]
+        assert value == pytest.approx(sum(own) / len(own) if own else 7.0)

@@ -75,21 +75,23 @@ class RunFolder:
     def expert_returns(self) -> dict[tuple[float, ...], float]:
         """Context's varying values to its own expert's mean return.
 
-        From the transfer matrix where it is known which contexts it has, else from the rows of
-        the contexts that some split held out.
+        From the rows of the expert; for contexts that it was not played in, from the transfer
+        matrix, an episode or so each, where it is known which contexts that has.
         """
+        found: dict[tuple[float, ...], float] = {}
         if self.suite is not None and self.transfer is not None:
             returns = np.diag(self.transfer)
             if len(returns) == len(self.suite.contexts):
-                return {
+                found = {
                     self.key(context): float(value)
                     for context, value in zip(self.suite.contexts, returns, strict=True)
                 }
-        found: dict[tuple[float, ...], list[float]] = {}
-        for row in self.test:
+        played: dict[tuple[float, ...], list[float]] = {}
+        for row in (*self.test, *self.learned):
             if row["method"] == EXPERT:
-                found.setdefault(self.key(row["context"]), []).append(row["return"])
-        return {key: float(np.mean(values)) for key, values in sorted(found.items())}
+                played.setdefault(self.key(row["context"]), []).append(row["return"])
+        found |= {key: float(np.mean(values)) for key, values in played.items()}
+        return dict(sorted(found.items()))
 
     def key(self, context: Any) -> tuple[float, ...]:
         """A context's values of the features that vary."""
