@@ -20,6 +20,7 @@ from zeroshot.comparisons import TRIVIAL
 from zeroshot.published import PUBLISHED_EXPERT_MEANS, PUBLISHED_ZERO_SHOT
 from zeroshot.reproduce.effects import EFFECTS, Effect
 from zeroshot.reproduce.hyperzero import REACH, TRACK
+from zeroshot.reproduce.other_parts import further_parts
 from zeroshot.reproduce.pages import NOT_MEASURED, copy_pictures, fill, publish, trivial_lines
 from zeroshot.reproduce.ratios import (
     against_table,
@@ -38,6 +39,9 @@ PAGE = Path("docs/hyperzero.md")
 IMAGES = Path("docs/images")
 PICTURES = {f"main/{suite}/return-versus-context.png": f"hyperzero-{suite}.png" for suite in REACH}
 """A run's figure to its copy's name: the paper's figures 3 to 5, whose rewards are these."""
+GRIDS = {f"surfaces/{s}/surfaces.png": f"hyperzero-{s}-surfaces.png" for s in REACH[6:]}
+"""The paper's figure 5, as surfaces."""
+SHOTS = {f"shots/{s}/return-versus-episodes.png": f"hyperzero-{s}-shots.png" for s in TRACK[:3]}
 BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
 
 MOST_LISTED = 3
@@ -238,6 +242,7 @@ def write(root: Path = ROOT) -> Path:
     """
     suites = (*TRACK, *REACH)
     records = [one for one in read_results(root / RESULTS) if one["suite"] in suites]
+    ours = [one for one in records if one["file"].startswith(f"{COPIES.name}/")]
     finger, speed = (_read(root / file) for file in (FINGER, SPEED))
     parts = [
         effects_table(records, finger, speed),
@@ -255,7 +260,8 @@ def write(root: Path = ROOT) -> Path:
         f"of the published returns to their own experts'. A hyphen: {NOT_MEASURED}; HyPoGen's own "
         "method is not implemented here.",
         published_table(records),
-        cost_line([one for one in records if one["file"].startswith(f"{COPIES.name}/")]),
+        *further_parts(ours),
+        cost_line(ours),
     ]
     parts += [*search_part(root / SEARCH), *pictures_part(root)]
     return fill(root / PAGE, BEGIN, END, "\n\n".join(parts))
@@ -282,17 +288,24 @@ def search_part(path: Path) -> list[str]:
 
 
 def pictures_part(root: Path) -> list[str]:
-    """The paper's figures 3 to 5 as far as they were made: of speeds, of bodies, and of both."""
-    drawn = [
-        f"![Return on {suite}](images/{name})"
-        for suite, name in zip(REACH, PICTURES.values(), strict=True)
-        if (root / IMAGES / name).exists()
-    ]
-    said = (
-        "The counterparts of the paper's figures 3 to 5, with 85 % of the contexts for training; "
-        "with two features each panel averages over the other one:"
-    )
-    return [said, "\n".join(drawn)] if drawn else []
+    """The paper's figures 3 to 5 as far as they were made, surfaces, and few-shot curves."""
+    found = []
+    for pictures, said in (
+        (
+            PICTURES,
+            "The counterparts of the paper's figures 3 to 5, with 85 % of the contexts for "
+            "training; with two features each panel averages over the other one:",
+        ),
+        (GRIDS, "Figure 5 as surfaces; behind each name is the mean over the whole grid:"),
+        (SHOTS, "Few-shot, with 95 % intervals:"),
+    ):
+        drawn = [
+            f"![{run.split('/')[1]}, {run.split('/')[0]}](images/{name})"
+            for run, name in pictures.items()
+            if (root / IMAGES / name).exists()
+        ]
+        found += [said, "\n".join(drawn)] if drawn else []
+    return found
 
 
 def _read(path: Path) -> Record | None:
@@ -351,5 +364,5 @@ def _difference(effect: Effect, record: Record) -> tuple[float, float | None, fl
 if __name__ == "__main__":
     for argument in sys.argv[1:]:
         print(publish(Path(argument), ROOT / COPIES))
-        copy_pictures(Path(argument), PICTURES, ROOT / IMAGES)
+        copy_pictures(Path(argument), {**PICTURES, **GRIDS, **SHOTS}, ROOT / IMAGES)
     print(write())

@@ -1,4 +1,4 @@
-"""Pictures of a run: return against context, one panel a feature that varies."""
+"""Pictures of a run, return against context first, one panel a feature that varies."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from experts.store import write_atomically
+from zeroshot.comparisons import few_shot_curves
 from zeroshot.references import BLIND, EXPERT
 from zeroshot.report.scales import lowest_followed
 from zeroshot.results import ROWS, Row, read_rows
@@ -21,6 +22,8 @@ from zeroshot.statistics import mean_interval
 from zeroshot.suites import Suite
 
 RETURN_VERSUS_CONTEXT = "return-versus-context.png"
+SURFACES = "surfaces.png"
+RETURN_VERSUS_EPISODES = "return-versus-episodes.png"
 
 METHOD_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's palette, told apart by colour-blind readers."""
@@ -204,6 +207,16 @@ def write_figures(out: Path, suite: Suite, expert_returns: NDArray[np.float64]) 
         suite: the run's suite.
         expert_returns: mean return (n_contexts,) of each context's own expert.
     """
-    path = out / RETURN_VERSUS_CONTEXT
-    save_figure(return_versus_context(read_rows(out / ROWS), suite, expert_returns), path)
-    return [path]
+    from zeroshot.grid_figures import few_shot, surfaces
+
+    rows = read_rows(out / ROWS)
+    figures: dict[str, Figure | None] = {
+        RETURN_VERSUS_CONTEXT: return_versus_context(rows, suite, expert_returns),
+        SURFACES: surfaces(rows, suite),
+    }
+    if curves := few_shot_curves(rows):
+        figures[RETURN_VERSUS_EPISODES] = few_shot(curves, f"{suite.name}: few-shot")
+    drawn = {name: figure for name, figure in figures.items() if figure is not None}
+    for name, figure in drawn.items():
+        save_figure(figure, out / name)
+    return [out / name for name in drawn]

@@ -378,7 +378,7 @@ def test_the_page_shows_the_pictures_that_there_are(hyperzero: ModuleType, root:
     (root / hyperzero.IMAGES / "hyperzero-finger-length-reach.png").write_bytes(b"picture")
     text = hyperzero.write(root).read_text()
     assert text.count("![") == 1
-    shown = "![Return on finger-length-reach](images/hyperzero-finger-length-reach.png)"
+    shown = "![finger-length-reach, main](images/hyperzero-finger-length-reach.png)"
     assert shown in text
 
 

@@ -46,10 +46,10 @@ def write_record(work: PlannedRun, out: Path) -> dict[str, Any]:
 
     Beside what its summary says: `part` and `name`; `run_command`, the `zeroshot run` that does
     the same; the checksums of the `experts` and of their `collection`, None for no other policies
-    than the experts; the `commits` that fitted and played, where a run was gone
-    on with more than one; each method's `returns`, a mean over the contexts for each of its
-    `own_seeds`; and `vs`, method to
-    other row to [difference of the ratios, lower, upper end of its 95 % interval].
+    than the experts; `gap`, None where training contexts were not played; the `commits` that
+    fitted and played, where a run was gone on with more than one; each method's `returns`, a mean
+    over the contexts for each of its `own_seeds`; and `vs`, method to other row to [difference of
+    the ratios, lower, upper end of its 95 % interval].
     """
     folder = folder_of(work, out)
     summary = json.loads((folder / SUMMARY).read_text())
@@ -58,6 +58,7 @@ def write_record(work: PlannedRun, out: Path) -> dict[str, Any]:
     by_method = cells(rows)
     found: dict[str, Any] = {"part": work.part, "name": work.name}
     found |= {name: summary[name] for name in KEPT}
+    found["gap"] = summary.get("gap") or None
     found["methods"] = {
         name: {**row, **_by_seed(by_method[name])} for name, row in summary["methods"].items()
     }
@@ -125,7 +126,7 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
             raise ValueError(f"{path}: the run is not complete")
         if "split_rule" not in record:
             record["split_rule"] = f"random:{record['train_fraction']!r}"
-        for name in ("as_good_as_learned", "experts", "collection", "part", "few_shot"):
+        for name in ("as_good_as_learned", "experts", "collection", "part", "few_shot", "gap"):
             record.setdefault(name, None)
         record.setdefault("score_ci", {})
         for row in record["methods"].values():

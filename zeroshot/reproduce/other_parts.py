@@ -1,0 +1,150 @@
+"""Tables that documents show of a plan's further parts: other splits, few shots, the gap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from zeroshot.reproduce.hyperzero import BEST, DISTILLED, REACH, TRACK
+from zeroshot.reproduce.pages import NOT_MEASURED
+from zeroshot.reproduce.ratios import common_ratios
+
+Record = Mapping[str, Any]
+
+ROWS = ("nearest", "best-of-direction", "best-single")
+"""That learn nothing, beside the methods."""
+
+
+def further_parts(records: Sequence[Record]) -> list[str]:
+    """Tables of the parts of HyperZero's plan beside `main` and `fifth`, as far as they were run.
+
+    Args:
+        records: as `read_results` gives them, of that plan.
+    """
+    order = [*TRACK, *REACH]
+
+    def of(part: str) -> list[Record]:
+        own = [record for record in records if record["part"] == part]
+        return sorted(own, key=lambda r: (order.index(r["suite"]), _fraction(r), r["split_rule"]))
+
+    methods = (*BEST, *ROWS)
+    tables: list[tuple[str, str, Callable[[Sequence[Record]], str]]] = [
+        (
+            "fractions",
+            "Less for training: ratio to the experts, the best method in bold.",
+            lambda own: split_table(own, methods),
+        ),
+        (
+            "ranges",
+            "What random splits do not ask for: the middle of a range held out, its end, or a "
+            "quadrant of two features. The contexts are the same in every split; fits and starts "
+            "differ.",
+            lambda own: split_table(own, methods),
+        ),
+        (
+            "shots",
+            "After k episodes in the test context, ratios with 95 % intervals: demonstrations are "
+            "its expert's, in interaction there is no expert.",
+            few_shot_table,
+        ),
+        (
+            "surfaces",
+            "How much higher ratios are in training contexts than in those held out:",
+            lambda own: gap_table(own, methods),
+        ),
+        (
+            "distilled",
+            "Parts of HyperDistil left out or added, one each: ratio to the experts, the best in "
+            "bold.",
+            lambda own: split_table(own, (*DISTILLED, *ROWS)),
+        ),
+    ]
+    found = []
+    for part, said, table in tables:
+        own = of(part)
+        found += [said, table(own)] if own else [f"Part `{part}`: {NOT_MEASURED}."]
+    return found
+
+
+def split_table(records: Sequence[Record], columns: Sequence[str]) -> str:
+    """Ratios to the experts, a line a suite and split, the highest learned one in bold.
+
+    Args:
+        records: as `read_results` gives them, in the order of the lines.
+        columns: names of methods and rows; those that no record has are left out.
+    """
+    columns = [name for name in columns if any(name in record["methods"] for record in records)]
+    lines = [
+        f"| suite | split | {' | '.join(columns)} | splits |",
+        f"|---|---|{'--:|' * (len(columns) + 1)}",
+    ]
+    for record in records:
+        ratios, splits = common_ratios(record, columns)
+        learned = [name for name in ratios if record["methods"][name]["kind"] == "method"]
+        best = max(learned, key=lambda name: ratios[name], default="")
+        cells = [
+            "-"
+            if name not in ratios
+            else f"{'**' * (name == best)}{ratios[name]:.3f}{'**' * (name == best)}"
+            for name in columns
+        ]
+        rule = record["split_rule"]
+        lines.append(f"| {record['suite']} | {rule} | {' | '.join(cells)} | {splits} |")
+    return "\n".join(lines)
+
+
+def few_shot_table(records: Sequence[Record]) -> str:
+    """Ratios after k episodes in the test context, a line a suite, protocol and method.
+
+    Methods that a protocol cannot adapt are left out; zero-shot they are where k is 0.
+
+    Args:
+        records: of runs with shots, as `read_results` gives them.
+    """
+    found: list[tuple[str, str, str, dict[int, Mapping[str, Any]]]] = []
+    for record in records:
+        for protocol, curves in record["few_shot"].items():
+            for name, points in curves.items():
+                if len(points) > 1:
+                    by_shots = {point["shots"]: point for point in points}
+                    found.append((record["suite"], protocol, name, by_shots))
+    shots = sorted({k for *_, points in found for k in points})
+    lines = [
+        f"| suite | episodes | method | {' | '.join(f'k = {k}' for k in shots)} |",
+        f"|---|---|---|{'--:|' * len(shots)}",
+    ]
+    for suite, protocol, name, points in found:
+        cells = [
+            f"{points[k]['ratio']:.3f} [{points[k]['ci'][0]:.3f}, {points[k]['ci'][1]:.3f}]"
+            if k in points
+            else "-"
+            for k in shots
+        ]
+        lines.append(f"| {suite} | {protocol} | {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def gap_table(records: Sequence[Record], columns: Sequence[str]) -> str:
+    """How much higher each ratio is in contexts that were learned from than in those held out.
+
+    Args:
+        records: of runs that played both, as `read_results` gives them.
+        columns: names of methods and rows; those that no record has are left out.
+    """
+    columns = [name for name in columns if any(name in record["gap"] for record in records)]
+    lines = [
+        f"| suite | {' | '.join(columns)} | splits |",
+        f"|---|{'--:|' * (len(columns) + 1)}",
+    ]
+    for record in records:
+        cells = [
+            f"{record['gap'][name]['ratio']:+.3f}" if name in record["gap"] else "-"
+            for name in columns
+        ]
+        lines.append(f"| {record['suite']} | {' | '.join(cells)} | {len(record['seeds'])} |")
+    return "\n".join(lines)
+
+
+def _fraction(record: Record) -> float:
+    """Of the contexts, for training, where a split draws at random."""
+    return float(record["train_fraction"]) if record["split_rule"].startswith("random") else 0.0
