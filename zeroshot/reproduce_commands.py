@@ -40,6 +40,8 @@ class Reproduce(EngineOptions):
             with their collections or checkpoints, if there are any.
         packed: Folder of packed runs, docs/results/hyperzero/rows for instance: those that the
             folder of everything lacks begin with what is there.
+        finished: Keep only what is finished in the folder of everything: nothing is fitted; tables
+            are written, and figures and reports that are missing.
         describe: Print what the preset consists of and where it stands, and start nothing.
     """
 
@@ -54,13 +56,14 @@ class Reproduce(EngineOptions):
     workers: int = 0
     zoo: Annotated[Path | None, arg(metavar="FOLDER")] = None
     packed: Path | None = None
+    finished: bool = False
     describe: bool = False
 
     def __call__(self) -> int:
         """Reproduces, and prints where the tables are."""
         from zeroshot.progress import ConsoleReporter
         from zeroshot.reproduce.estimate import print_plan_estimate
-        from zeroshot.reproduce.execution import outcomes, perform
+        from zeroshot.reproduce.execution import finished_part, outcomes, perform
         from zeroshot.reproduce.packed import unpack
         from zeroshot.reproduce.report import headlines_of, print_description, report
         from zeroshot.run import MOST_WORKERS, default_workers
@@ -82,6 +85,8 @@ class Reproduce(EngineOptions):
         if self.packed is not None:
             unpacked = unpack(self.packed, out)
             say(console, f"runs unpacked from {self.packed}: {len(unpacked)}")
+        if self.finished:
+            preset = finished_part(preset, out)
         if self.describe:
             print_description(plan, preset, outcomes(preset, out), out, console)
             return 0

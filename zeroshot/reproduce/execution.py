@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -27,7 +27,7 @@ from zeroshot.reproduce.plan import (
     Work,
 )
 from zeroshot.reproduce.sharing import borrow_transfer, borrow_units
-from zeroshot.reproduce.tuning import is_tuned, tune
+from zeroshot.reproduce.tuning import is_tuned, tune, tuned_starts
 from zeroshot.results import REPORT, ROWS, SETTINGS, SUMMARY, Unit, read_rows
 from zeroshot.run import changed_configs, experts_of, run
 from zeroshot.splits import rule_of
@@ -99,21 +99,61 @@ def is_finished(work: PlannedRun, out: Path, zoo: Zoo) -> bool:
 
     Where the suite has no experts any more, those of the results count.
     """
-    folder, suite = folder_of(work, out), suite_of(work.suite)
     try:
-        summary = json.loads((folder / SUMMARY).read_text())
-        settings = json.loads((folder / SETTINGS).read_text())
+        summary = json.loads((folder_of(work, out) / SUMMARY).read_text())
     except FileNotFoundError:
         return False
+    rule = rule_of(work.split, suite_of(work.suite))
+    if not summary["complete"] or summary["split_rule"] != str(rule):
+        return False
+    return finished_methods(work, out, zoo) == work.methods
+
+
+def finished_methods(work: PlannedRun, out: Path, zoo: Zoo) -> tuple[str, ...]:
+    """Those of a run's methods all of whose units are there, made as they would be now."""
+    folder = folder_of(work, out)
+    try:
+        settings = json.loads((folder / SETTINGS).read_text())
+    except FileNotFoundError:
+        return ()
     if not isinstance(zoo, str) and settings != settings_now(work, folder, zoo):
-        return False
-    if not summary["complete"] or summary["split_rule"] != str(rule_of(work.split, suite)):
-        return False
+        return ()
     rows = read_rows(folder / ROWS)
-    if changed_configs(rows, {}, work.methods):
-        return False
-    whole = whole_units(rows, rows_per_unit(work))
-    return all(Unit(name, seed) in whole for name in work.methods for seed in range(work.seeds))
+    whole, changed = whole_units(rows, rows_per_unit(work)), changed_configs(rows, {}, work.methods)
+    return tuple(
+        name
+        for name in work.methods
+        if name not in changed and all(Unit(name, seed) in whole for seed in range(work.seeds))
+    )
+
+
+def finished_part(preset: Preset, out: Path) -> Preset:
+    """What of a preset is there: runs with the methods that are, fine-tunings and films.
+
+    Raises:
+        ValueError: if nothing is.
+    """
+    there = zoos(preset.works)
+    methods = {run.name: finished_methods(run, out, there[run.suite]) for run in preset.runs}
+    starts = {
+        work.name: tuned_starts(work, folder_of(work, out), there[work.suite])
+        for work in preset.fine_tunings
+    }
+    found = replace(
+        preset,
+        runs=tuple(
+            replace(run, methods=methods[run.name]) for run in preset.runs if methods[run.name]
+        ),
+        fine_tunings=tuple(
+            replace(work, starts=starts[work.name])
+            for work in preset.fine_tunings
+            if starts[work.name]
+        ),
+        films=tuple(work for work in preset.films if film_path(work, out).exists()),
+    )
+    if not found.works:
+        raise ValueError(f"`finished` needs results in `out`, of what is asked for {out} has none")
+    return found
 
 
 def perform(

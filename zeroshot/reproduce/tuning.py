@@ -47,22 +47,28 @@ def comparison_of(work: PlannedFineTuning) -> Comparison:
 
 
 def is_tuned(work: PlannedFineTuning, folder: Path, zoo: Experts | str) -> bool:
-    """Whether all runs are there, made as they would be now.
+    """Whether all runs are there, made as they would be now, with their summary and figure.
 
     Where the suite has no experts any more, those of the results count.
     """
+    written = all((folder / name).exists() for name in (SUMMARY, RETURN_VERSUS_STEPS))
+    return written and tuned_starts(work, folder, zoo) == work.starts
+
+
+def tuned_starts(work: PlannedFineTuning, folder: Path, zoo: Experts | str) -> tuple[str, ...]:
+    """Those of the starts all of whose runs are there, made as they would be now."""
     try:
         settings = json.loads((folder / SETTINGS).read_text())
-        json.loads((folder / SUMMARY).read_text())
     except FileNotFoundError:
-        return False
+        return ()
     asked = comparison_of(work)
     if not isinstance(zoo, str):
         many = find_collection(work.zoo or zoo_path(asked.suite.zoo))
         if settings != plain(asked.settings(zoo, many)):
-            return False
+            return ()
     done = {piece_of(record) for record in read_records(folder)}
-    return set(asked.pieces) <= done and (folder / RETURN_VERSUS_STEPS).exists()
+    missing = {piece.start for piece in asked.pieces if piece not in done}
+    return tuple(start for start in work.starts if start not in missing)
 
 
 def tune(
