@@ -20,7 +20,14 @@ import numpy as np
 from zeroshot.finetune_starts import UNTRAINED
 from zeroshot.published import GENHYPER_TABLE_1
 from zeroshot.reproduce.genhyper import METHODS, OLDER, SIZES, UNIFORM
-from zeroshot.reproduce.pages import NOT_MEASURED, copy_pictures, fill, publish, trivial_lines
+from zeroshot.reproduce.pages import (
+    NOT_MEASURED,
+    copy_pictures,
+    fill,
+    publish,
+    publish_page,
+    trivial_lines,
+)
 from zeroshot.reproduce.records import read_results
 from zeroshot.reproduce.tables import TUNING_HEADER, tuning_words
 
@@ -46,6 +53,9 @@ PICTURES = {
     for suite in UNIFORM
 }
 """Figures of runs to those of the page."""
+
+REPORTS = ("table/cheetah-vel-tasks-15",)
+"""Runs whose whole reports are published."""
 
 Record = dict[str, Any]
 
@@ -297,6 +307,8 @@ def take(folder: Path, root: Path = ROOT) -> str:
     said = publish(folder, root / targets[folder.name])
     if targets[folder.name] == COPIES:
         copy_pictures(folder, PICTURES, root / IMAGES)
+        links = {run: f"../../images/{name}" for run, name in PICTURES.items()}
+        publish_page(folder, root / COPIES, reports=REPORTS, pictures=links)
     return said
 
 

@@ -21,7 +21,14 @@ from zeroshot.published import PUBLISHED_EXPERT_MEANS, PUBLISHED_ZERO_SHOT
 from zeroshot.reproduce.effects import EFFECTS, Effect
 from zeroshot.reproduce.hyperzero import REACH, TRACK
 from zeroshot.reproduce.other_parts import further_parts
-from zeroshot.reproduce.pages import NOT_MEASURED, copy_pictures, fill, publish, trivial_lines
+from zeroshot.reproduce.pages import (
+    NOT_MEASURED,
+    copy_pictures,
+    fill,
+    publish,
+    publish_page,
+    trivial_lines,
+)
 from zeroshot.reproduce.ratios import (
     against_table,
     common_ratios,
@@ -42,6 +49,8 @@ PICTURES = {f"main/{suite}/return-versus-context.png": f"hyperzero-{suite}.png" 
 GRIDS = {f"surfaces/{s}/surfaces.png": f"hyperzero-{s}-surfaces.png" for s in REACH[6:]}
 """The paper's figure 5, as surfaces."""
 SHOTS = {f"shots/{s}/return-versus-episodes.png": f"hyperzero-{s}-shots.png" for s in TRACK[:3]}
+REPORTS = ("surfaces/cheetah-speed-torso-reach", "shots/walker-speed", "main/walker-speed-reach")
+"""Runs whose whole reports are published."""
 BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
 
 MOST_LISTED = 3
@@ -364,5 +373,8 @@ def _difference(effect: Effect, record: Record) -> tuple[float, float | None, fl
 if __name__ == "__main__":
     for argument in sys.argv[1:]:
         print(publish(Path(argument), ROOT / COPIES))
-        copy_pictures(Path(argument), {**PICTURES, **GRIDS, **SHOTS}, ROOT / IMAGES)
+        drawn = {**PICTURES, **GRIDS, **SHOTS}
+        copy_pictures(Path(argument), drawn, ROOT / IMAGES)
+        links = {run: f"../../images/{name}" for run, name in drawn.items()}
+        publish_page(Path(argument), ROOT / COPIES, reports=REPORTS, pictures=links)
     print(write())

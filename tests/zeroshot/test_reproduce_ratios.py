@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from zeroshot.reproduce.pages import copy_pictures
+from zeroshot.reproduce.pages import copy_pictures, publish_page
 from zeroshot.reproduce.ratios import (
     against_table,
     common_ratios,
@@ -100,3 +100,31 @@ def test_pictures_are_copied_where_they_are(there: bool, tmp_path: Path) -> None
         (tmp_path / "runs" / "main" / "one" / "drawn.png").write_bytes(b"picture")
     copy_pictures(tmp_path, {"main/one/drawn.png": "one.png"}, tmp_path / "images")
     assert (tmp_path / "images" / "one.png").exists() == there
+
+
+def test_the_page_of_all_tables_leads_to_what_is_published(tmp_path: Path) -> None:
+    folder, target = tmp_path / "made", tmp_path / "docs" / "tiny"
+    for name in ("one", "two"):
+        run = folder / "runs" / "main" / name
+        run.mkdir(parents=True)
+        (run / "report.html").write_text(f"of {name}: zeroshot run --out {run}")
+    links = (
+        "runs/main/one/report.html",
+        "runs/main/two/report.html",
+        "runs/main/one/drawn.png",
+        "#top",
+    )
+    (folder / "tables.html").write_text("".join(f'<a href="{link}">' for link in links))
+    page = publish_page(
+        folder,
+        target,
+        reports=["main/one", "main/absent"],
+        pictures={"main/one/drawn.png": "../images/one.png"},
+    )
+    assert page is not None and page.read_text() == (
+        '<a href="reports/main-one.html"><a href="main/two.json"><a href="../images/one.png">'
+        '<a href="#top">'
+    )
+    (report,) = (target / "reports").iterdir()
+    assert report.read_text() == "of one: zeroshot run --out results/tiny/runs/main/one"
+    assert publish_page(tmp_path / "nowhere", target, pictures={}) is None

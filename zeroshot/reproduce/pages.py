@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 from experts.store import write_atomically
 from zeroshot.reproduce.folders import RUNS
 from zeroshot.reproduce.packed import pack
+from zeroshot.reproduce.page import HTML
 from zeroshot.reproduce.records import RESULTS
+from zeroshot.results import REPORT
 
 NOT_MEASURED = "not measured"
 ROWS = "rows"
@@ -33,12 +36,7 @@ def publish(folder: Path, target: Path) -> str:
     if not files:
         raise FileNotFoundError(f"no results in {folder / RESULTS}")
     for file in files:
-        copy = target / file.relative_to(folder / RESULTS)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        text = file.read_text()
-        if folder.is_absolute():
-            text = text.replace(str(folder), f"results/{target.name}")
-        write_atomically(copy, text.encode())
+        _copy_text(file, target / file.relative_to(folder / RESULTS), folder, target)
     return f"{len(files)} files copied, {len(pack(folder, target / ROWS))} runs packed"
 
 
@@ -55,6 +53,51 @@ def copy_pictures(folder: Path, pictures: Mapping[str, str], target: Path) -> No
         if file.exists():
             target.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target / name)
+
+
+def publish_page(
+    folder: Path, target: Path, *, reports: Sequence[str] = (), pictures: Mapping[str, str]
+) -> Path | None:
+    """Copies the page of all tables, with some runs' reports; returns the copy's path.
+
+    None where the folder has no page.
+
+    What it links to leads to the copies of these reports, to published pictures, and else to the
+    runs' small files. An absolute folder is called as in `publish`.
+
+    Args:
+        folder: of everything that `zeroshot reproduce` made.
+        target: folder of the copies, as of `publish`; reports go to its folder `reports`.
+        reports: runs, PART/NAME, whose reports are copied, too, if they are there.
+        pictures: path below the folder of runs to the path of its copy, relative to `target`.
+    """
+    if not (folder / HTML).exists():
+        return None
+    copied = {}
+    for name in reports:
+        report = folder / RUNS / name / REPORT
+        if report.exists():
+            copied[f"{name}/{REPORT}"] = copy = f"reports/{name.replace('/', '-')}.html"
+            _copy_text(report, target / copy, folder, target)
+
+    def link(found: re.Match[str]) -> str:
+        path = found[1]
+        known = copied.get(path) or pictures.get(path)
+        return f'href="{known or f"{Path(path).parent}.json"}"'
+
+    page = target / "index.html"
+    _copy_text(folder / HTML, page, folder, target)
+    text = re.sub(rf'href="{RUNS}/([^"]+)"', link, page.read_text())
+    write_atomically(page, text.encode())
+    return page
+
+
+def _copy_text(file: Path, copy: Path, folder: Path, target: Path) -> None:
+    text = file.read_text()
+    if folder.is_absolute():
+        text = text.replace(str(folder), f"results/{target.name}")
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(copy, text.encode())
 
 
 def fill(page: Path, begin: str, end: str, text: str) -> Path:
