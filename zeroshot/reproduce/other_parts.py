@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from zeroshot.reproduce.hyperzero import BEST, DISTILLED, REACH, TRACK
-from zeroshot.reproduce.pages import NOT_MEASURED
+from zeroshot.reproduce.pages import NOT_MEASURED, markdown_table
 from zeroshot.reproduce.ratios import common_ratios
 
 Record = Mapping[str, Any]
@@ -74,10 +74,7 @@ def split_table(records: Sequence[Record], columns: Sequence[str]) -> str:
         columns: names of methods and rows; those that no record has are left out.
     """
     columns = [name for name in columns if any(name in record["methods"] for record in records)]
-    lines = [
-        f"| suite | split | {' | '.join(columns)} | splits |",
-        f"|---|---|{'--:|' * (len(columns) + 1)}",
-    ]
+    rows = []
     for record in records:
         ratios, splits = common_ratios(record, columns)
         learned = [name for name in ratios if record["methods"][name]["kind"] == "method"]
@@ -88,9 +85,8 @@ def split_table(records: Sequence[Record], columns: Sequence[str]) -> str:
             else f"{'**' * (name == best)}{ratios[name]:.3f}{'**' * (name == best)}"
             for name in columns
         ]
-        rule = record["split_rule"]
-        lines.append(f"| {record['suite']} | {rule} | {' | '.join(cells)} | {splits} |")
-    return "\n".join(lines)
+        rows.append((record["suite"], record["split_rule"], *cells, str(splits)))
+    return markdown_table(("suite", "split", *columns, "splits"), rows, left=2)
 
 
 def few_shot_table(records: Sequence[Record]) -> str:
@@ -109,10 +105,7 @@ def few_shot_table(records: Sequence[Record]) -> str:
                     by_shots = {point["shots"]: point for point in points}
                     found.append((record["suite"], protocol, name, by_shots))
     shots = sorted({k for *_, points in found for k in points})
-    lines = [
-        f"| suite | episodes | method | {' | '.join(f'k = {k}' for k in shots)} |",
-        f"|---|---|---|{'--:|' * len(shots)}",
-    ]
+    rows = []
     for suite, protocol, name, points in found:
         cells = [
             f"{points[k]['ratio']:.3f} [{points[k]['ci'][0]:.3f}, {points[k]['ci'][1]:.3f}]"
@@ -120,8 +113,9 @@ def few_shot_table(records: Sequence[Record]) -> str:
             else "-"
             for k in shots
         ]
-        lines.append(f"| {suite} | {protocol} | {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append((suite, protocol, name, *cells))
+    header = ("suite", "episodes", "method", *(f"k = {k}" for k in shots))
+    return markdown_table(header, rows, left=3)
 
 
 def gap_table(records: Sequence[Record], columns: Sequence[str]) -> str:
@@ -132,17 +126,14 @@ def gap_table(records: Sequence[Record], columns: Sequence[str]) -> str:
         columns: names of methods and rows; those that no record has are left out.
     """
     columns = [name for name in columns if any(name in record["gap"] for record in records)]
-    lines = [
-        f"| suite | {' | '.join(columns)} | splits |",
-        f"|---|{'--:|' * (len(columns) + 1)}",
-    ]
+    rows = []
     for record in records:
         cells = [
             f"{record['gap'][name]['ratio']:+.3f}" if name in record["gap"] else "-"
             for name in columns
         ]
-        lines.append(f"| {record['suite']} | {' | '.join(cells)} | {len(record['seeds'])} |")
-    return "\n".join(lines)
+        rows.append((record["suite"], *cells, str(len(record["seeds"]))))
+    return markdown_table(("suite", *columns, "splits"), rows)
 
 
 def _fraction(record: Record) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,19 @@ def fill(page: Path, begin: str, end: str, text: str) -> Path:
         raise ValueError(f"{page} must contain {begin!r} and {end!r}")
     page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
     return page
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> str:
+    """A table of Markdown.
+
+    Args:
+        header: names of the columns.
+        rows: a cell a column each.
+        left: how many columns are text; the others are numbers, aligned right.
+    """
+    rule = f"|{'---|' * left}{'--:|' * (len(header) - left)}"
+    lines = [f"| {' | '.join(cells)} |" for cells in (header, *rows)]
+    return "\n".join([lines[0], rule, *lines[1:]])
 
 
 def trivial_lines(records: Sequence[Mapping[str, Any]]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroshot.reproduce.pages import NOT_MEASURED
+from zeroshot.reproduce.pages import NOT_MEASURED, markdown_table
 from zeroshot.statistics import mean_interval, ratio
 
 Record = Mapping[str, Any]
@@ -58,10 +58,7 @@ def ratio_table(
         beside: further columns, name to what a record has there.
     """
     columns = [name for name in columns if any(name in record["methods"] for record in records)]
-    lines = [
-        f"| suite | {' | '.join([*columns, *beside, 'splits'])} |",
-        f"|---|{'--:|' * (len(columns) + len(beside) + 1)}",
-    ]
+    rows = []
     for record in records:
         ratios, splits = common_ratios(record, columns)
         cells = [
@@ -69,8 +66,8 @@ def ratio_table(
             for name in columns
         ]
         cells += [said(record) for said in beside.values()] + [str(splits)]
-        lines.append(f"| {record['suite']} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append((record["suite"], *cells))
+    return markdown_table(("suite", *columns, *beside, "splits"), rows)
 
 
 def against_table(records: Sequence[Record], ours: str, others: Sequence[str]) -> str:
