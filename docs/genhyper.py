@@ -20,6 +20,7 @@ import numpy as np
 from zeroshot.finetune_starts import UNTRAINED
 from zeroshot.published import GENHYPER_TABLE_1
 from zeroshot.reproduce.genhyper import METHODS, OLDER, SIZES, UNIFORM
+from zeroshot.reproduce.genhyper_verdicts import ahead_of_published, near_experts, tuning_verdict
 from zeroshot.reproduce.pages import (
     NOT_MEASURED,
     copy_pictures,
@@ -229,6 +230,9 @@ def _differences(many: Sequence[Record], alone: Sequence[Record]) -> str:
             continue
         cells = []
         for name in LEARNING:
+            if not all(name in r["methods"] for r in (one, other)):
+                cells.append("-")
+                continue
             first, second = (np.array(r["methods"][name]["returns"]) for r in (one, other))
             error = np.sqrt(first.var(ddof=1) / len(first) + second.var(ddof=1) / len(second))
             cells.append(f"{first.mean() - second.mean():+.1f} ± {error:.1f}")
@@ -269,11 +273,16 @@ def write(root: Path = ROOT) -> Path:
     )
     records = [record for record in known if record not in [*many, *alone]]
     tunings = [json.loads(file.read_text()) for file in _tunings(root / COPIES)]
+    tables = [record for record in records if record["part"] != "choices"]
+    found = {(suite, n): _best(suite, n, tables) for suite in UNIFORM for n in SIZES[suite]}
+    table_1 = {place: record for place, record in found.items() if record is not None}
     parts = [
         "Mean zero-shot return over the five held-out tasks ± its standard deviation over fits, "
         "each of which plays other starts, and the paper's HypLatent; a hyphen: "
         f"{NOT_MEASURED}.",
         *(table(suite, records) for suite in UNIFORM),
+        ahead_of_published(table_1),
+        near_experts(table_1),
         trivial_lines([one for one in records if one["suite"] in (*UNIFORM, *OLDER)]),
         "Differences of the ratios to the experts, in the same tasks; sure where the 95 % interval "
         "leaves out zero. On Cheetah-Vel a ratio is 1 plus the difference to the experts' return "
@@ -289,6 +298,7 @@ def write(root: Path = ROOT) -> Path:
         "median of the steps that it takes, how far the runs fall below their start at most, and "
         "how many of them by more than a tenth of it.",
         tunings_table(tunings),
+        tuning_verdict(tunings),
         made_line(known, tunings),
     ]
     return fill(root / PAGE, BEGIN, END, "\n\n".join(parts))

@@ -255,14 +255,24 @@ def load_collection(directory: Path) -> Collection:
         raise ValueError(f"{manifest}: not JSON ({error})") from error
     except (KeyError, TypeError) as error:
         raise ValueError(f"{manifest}: not the manifest of a collection ({error!r})") from error
+    except ValueError as error:
+        raise _naming(manifest, error) from error
     found = [_read(directory / name, size, digest) for _, name, size, digest in entries]
-    return Collection(
-        schema=schema,
-        tasks=tuple(task for task, *_ in entries),
-        vectors=tuple(tensors["vectors"] for tensors in found),
-        steps=tuple(tensors["steps"] for tensors in found),
-        records=records,
-    )
+    try:
+        return Collection(
+            schema=schema,
+            tasks=tuple(task for task, *_ in entries),
+            vectors=tuple(tensors["vectors"] for tensors in found),
+            steps=tuple(tensors["steps"] for tensors in found),
+            records=records,
+        )
+    except ValueError as error:
+        raise _naming(manifest, error) from error
+
+
+def _naming(path: Path, error: ValueError) -> ValueError:
+    """The error with the file's name, which is not said twice."""
+    return error if str(path) in str(error) else ValueError(f"{path}: {error}")
 
 
 def find_collection(experts: Path) -> Path | None:
@@ -311,9 +321,13 @@ def _read(path: Path, size: int, digest: str) -> dict[str, NDArray[Any]]:
     if hashlib.sha256(payload).hexdigest() != digest:
         raise ValueError(f"{path}: the checksum is not the manifest's, the file is damaged")
     try:
-        return load_tensors(payload)
+        tensors = load_tensors(payload)
     except SafetensorError as error:
         raise ValueError(f"{path}: not a safetensors file ({error})") from error
+    missing = {"vectors", "steps"} - set(tensors)
+    if missing:
+        raise ValueError(f"{path}: lacks the tensors {', '.join(sorted(missing))}")
+    return tensors
 
 
 def _key(task: Mapping[str, Any]) -> str:

@@ -272,7 +272,8 @@ def td_term(
 
     L = mean(½ δ²), δ = r + γ (1 - d) V(s') - Q(s, a), V(s') = min_i Q'_i(s', a') - α log π(a' | s')
 
-    As printed, δ lacks γ, (1 - d) and the entropy. Its gradient reaches the policy through a'.
+    As printed, δ lacks γ, (1 - d) and the entropy. Its gradient reaches the policy through a'
+    and log π(a' | s').
 
     Args:
         values: Q(s, a) of the replay's own actions, (n,).

@@ -30,7 +30,8 @@ from hyper.hyplatent_config import HypLatentConfig
 from hyper.hyplatent_networks import Autoencoder, Discriminator, Generator
 
 LABEL_NOISE = (0.01, 0.2)
-"""How far labels are moved from 1 and 0, uniformly, as in the predecessor's code."""
+"""How far labels are moved from 1 and 0, uniformly, as in the discriminator's steps of the
+predecessor's code; in the generator's own it goes up to 0.3."""
 N_REPORTS = 100
 
 

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from zeroshot.figures import METHOD_COLOURS, REFERENCE_STYLES, add_legend, save_figure
 from zeroshot.finetune_results import RETURN_VERSUS_STEPS, Record, read_records
-from zeroshot.finetune_starts import NEAREST, SCRATCH, STANDARDISED
+from zeroshot.finetune_starts import NEAREST, SCRATCH, STANDARDISED, UNTRAINED
 from zeroshot.finetune_statistics import NEAR_EXPERT, expert_target
 from zeroshot.references import EXPERT
 from zeroshot.statistics import mean_interval
@@ -30,7 +30,9 @@ START_STYLES = {
 def return_versus_steps(records: Sequence[Record]) -> Figure:
     """Mean return of every start against environment steps, with 95 % intervals over seeds.
 
-    An interval is a bootstrap of the seeds' means; one seed has none.
+    An interval is a bootstrap of the seeds' means; one seed has none. Where some start from random
+    weights and others do not, each context has a second panel below its first, without the former:
+    their returns would make one line of all others.
 
     Args:
         records: of one suite's runs, all evaluated after the same steps.
@@ -48,32 +50,42 @@ def return_versus_steps(records: Sequence[Record]) -> Figure:
         {record["start"] for record in records},
         key=lambda start: (start not in START_STYLES, start),
     )
+    given = [start for start in starts if start not in UNTRAINED]
+    rounds = [starts] if len(given) in (0, len(starts)) else [starts, given]
     n_columns = min(MOST_COLUMNS, len(contexts))
-    n_rows = -(-len(contexts) // n_columns)
+    n_rows = -(-len(contexts) // n_columns) * len(rounds)
     figure = Figure(
         figsize=(4.6 * n_columns + 0.4, 3.4 * n_rows + 0.8), dpi=150, layout="constrained"
     )
     FigureCanvasAgg(figure)
     panels = figure.subplots(n_rows, n_columns, sharex=True, squeeze=False).ravel()
-    for panel in panels[len(contexts) :]:
-        panel.remove()
-    for panel, context in zip(panels, contexts, strict=False):
-        _panel(panel, [r for r in records if r["context"] == context], starts)
-        panel.set_title(context.replace("_", ", "), fontsize=10)
+    places = [
+        (i // n_columns * len(rounds) + k) * n_columns + i % n_columns
+        for i in range(len(contexts))
+        for k in range(len(rounds))
+    ]
+    for place in set(range(len(panels))) - set(places):
+        panels[place].remove()
+    panels = panels[places]
+    for i, panel in enumerate(panels):
+        context, shown = contexts[i // len(rounds)], rounds[i % len(rounds)]
+        _panel(panel, [r for r in records if r["context"] == context], shown)
+        closer = " (given policies alone)" if shown != starts else ""
+        panel.set_title(f"{context.replace('_', ', ')}{closer}", fontsize=10)
     seeds = len({record["seed"] for record in records})
     figure.suptitle(
         f"{records[0]['suite']}: fine-tuning in held-out contexts, "
         f"{seeds} seed{'s' if seeds != 1 else ''}",
         fontsize=12,
     )
-    for panel in panels[: len(contexts)][-n_columns:]:
+    for panel in panels[len(rounds) - 1 :: len(rounds)][-n_columns:]:
         panel.set_xlabel("environment steps", fontsize=10)
         panel.xaxis.set_major_locator(MaxNLocator(5))
         panel.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     figure.supylabel("return of an episode", fontsize=10)
     labelled = {
         label: handle
-        for panel in panels[: len(contexts)]
+        for panel in panels
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
     }
     add_legend(figure, labelled)

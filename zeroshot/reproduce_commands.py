@@ -63,7 +63,7 @@ class Reproduce(EngineOptions):
         """Reproduces, and prints where the tables are."""
         from zeroshot.progress import ConsoleReporter
         from zeroshot.reproduce.estimate import print_plan_estimate
-        from zeroshot.reproduce.execution import finished_part, outcomes, perform
+        from zeroshot.reproduce.execution import check_zoo, finished_part, outcomes, perform
         from zeroshot.reproduce.packed import unpack
         from zeroshot.reproduce.report import headlines_of, print_description, report
         from zeroshot.run import MOST_WORKERS, default_workers
@@ -85,6 +85,8 @@ class Reproduce(EngineOptions):
         if self.packed is not None:
             unpacked = unpack(self.packed, out)
             say(console, f"runs unpacked from {self.packed}: {len(unpacked)}")
+        if self.zoo is not None:
+            check_zoo(preset, self.zoo)
         if self.finished:
             preset = finished_part(preset, out)
         if self.describe:

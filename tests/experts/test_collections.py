@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from experts import (
     Collection,
@@ -244,8 +246,28 @@ def test_damaged_collections_are_refused_by_name(tmp_path: Path) -> None:
         (text[: len(text) // 2], r"collection\.json: not JSON"),
         ("{}", r"collection\.json: not the manifest of a collection"),
         (json.dumps({**json.loads(text), "format": 9}), "`format` must be 1, got 9"),
+        (
+            json.dumps({**json.loads(text), "tasks": []}),
+            r"collection\.json: a collection of 0 tasks",
+        ),
     ):
         manifest.write_text(changed)
+        with pytest.raises(ValueError, match=message):
+            load_collection(tmp_path)
+
+
+def test_a_file_of_other_tensors_is_refused_by_name(tmp_path: Path) -> None:
+    manifest = save_collection(made_up(), tmp_path)
+    content = json.loads(manifest.read_text())
+    entry = content["tasks"][1]
+    for tensors, message in (
+        ({"weights": np.zeros(3)}, r"task-001\.safetensors: lacks the tensors steps, vectors"),
+        ({"vectors": np.zeros((2, 3)), "steps": np.arange(2)}, r"collection\.json: "),
+    ):
+        payload = save(tensors)
+        (tmp_path / entry["file"]).write_bytes(payload)
+        entry |= {"bytes": len(payload), "sha256": hashlib.sha256(payload).hexdigest()}
+        manifest.write_text(json.dumps(content))
         with pytest.raises(ValueError, match=message):
             load_collection(tmp_path)
 

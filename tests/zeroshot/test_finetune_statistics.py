@@ -90,8 +90,13 @@ def test_the_figure_has_a_panel_a_context_and_intervals_over_seeds() -> None:
         for seed in range(3)
     ]
     figure = return_versus_steps(records)
-    assert [axes.get_title() for axes in figure.axes] == ["speed=2", "speed=10"]
-    assert [axes.get_xlabel() for axes in figure.axes] == ["environment steps"] * 2
+    closer = " (given policies alone)"
+    titles = ["speed=2", "speed=10", f"speed=2{closer}", f"speed=10{closer}"]
+    assert [axes.get_title() for axes in figure.axes] == titles
+    assert [axes.get_xlabel() for axes in figure.axes] == ["", "", *["environment steps"] * 2]
+    colours = [{line.get_label(): line.get_color() for line in axes.lines} for axes in figure.axes]
+    assert set(colours[0]) - set(colours[2]) == {"scratch"}
+    assert colours[0] == {**colours[2], "scratch": colours[0]["scratch"]}
     figure.draw_without_rendering()
     assert figure.legends[0].get_window_extent().width <= figure.bbox.width
     axes = figure.axes[0]
@@ -107,5 +112,8 @@ def test_the_figure_has_a_panel_a_context_and_intervals_over_seeds() -> None:
     assert 40.0 <= middle.min() < 50.0 < middle.max() <= 60.0
     alone = return_versus_steps([r for r in records if r["seed"] == 0])
     assert not alone.axes[0].collections, "one seed has no interval"
+    given = return_versus_steps([r for r in records if r["start"] != "scratch"])
+    assert [axes.get_title() for axes in given.axes] == ["speed=2", "speed=10"]
+    assert [axes.get_xlabel() for axes in given.axes] == ["environment steps"] * 2
     with pytest.raises(ValueError, match="`records` must hold at least one run, got none"):
         return_versus_steps([])

@@ -162,6 +162,10 @@ def test_fine_tunings_have_a_line_a_start(genhyper: ModuleType, root: Path) -> N
         "machine": {"cores": 2},
         "versions": {"mujoco": "4.0.0"},
         "starts": {"scratch": never, "scratch-standardised": row, "hyplatent": row},
+        "curves": {
+            start: [{"context": "velocity=1", "expert": -17.0, "returns": [[-20.0, -19.0, end]]}]
+            for start, end in (("scratch", -18.0), ("hyplatent", -16.0))
+        },
     }
     save(tuned, root, "genhyper/finetuning/cheetah-vel-tasks-15.json")
     save({**tuned, "td_weight": 0.0}, root, "genhyper/finetuning/without.json")
@@ -174,6 +178,7 @@ def test_fine_tunings_have_a_line_a_start(genhyper: ModuleType, root: Path) -> N
     assert f"{label} scratch-standardised {tail}" in text, "it has no TD term"
     assert f"{label} hyplatent, TD weight 0 {tail}" in text
     assert f"40,000, preset paper | hyplatent, TD weight 0.1 {tail}" in text
+    assert "- cheetah-vel, 40,000 steps, TD weight 0: 2 of 2 runs stay within 10% of" in text
     assert "at commits 000000000000, 222222222222, 2026-02-01 to 2026-02-01, 2 cores" in text
 
 

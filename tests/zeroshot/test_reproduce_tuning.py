@@ -63,7 +63,7 @@ def test_fine_tunings_are_estimated_done_once_and_shown(
         assert record["starts"][start]["start_return"] == pytest.approx(first, abs=0.01)
     assert record["run_command"].startswith("zeroshot finetune tiny --start scratch nearest")
     text = (tmp_path / "tables.md").read_text()
-    assert "[tiny](runs/tuned/tiny-16/return-versus-steps.png) | scratch |" in text
+    assert "[tiny, 16 steps](runs/tuned/tiny-16/return-versus-steps.png) | scratch |" in text
     assert (tmp_path / "runs/tuned/tiny-16/return-versus-steps.png").exists()
 
     written = path.stat().st_mtime_ns

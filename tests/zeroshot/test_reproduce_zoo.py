@@ -95,6 +95,17 @@ def test_everything_of_a_plan_is_done_on_the_experts_that_are_named(
     assert "nothing to do" in capsys.readouterr().out
 
 
+def test_a_folder_without_any_of_the_experts_is_an_error(
+    capsys: pytest.CaptureFixture[str], works: tuple[Work, ...], tmp_path: Path
+) -> None:
+    words = ["reproduce", "tiny", "--out", str(tmp_path / "out"), "--estimate"]
+    assert main([*words, "--zoo", str(tmp_path / "nowhere")]) == 2
+    said = capsys.readouterr().err
+    assert f"`zoo` must have experts of a suite that is asked for, {tmp_path / 'nowhere'}:" in said
+    assert f"tiny: no experts in {tmp_path / 'nowhere' / 'tiny'}" in said
+    assert not (tmp_path / "out").exists()
+
+
 def test_commands_name_the_experts(works: tuple[Work, ...]) -> None:
     preset = PLANS["tiny"].presets["laptop"]
     for work, plain in zip(preset.chosen(zoos=Path("own")).works, works, strict=True):

@@ -74,6 +74,18 @@ def zoos(works: Iterable[Work]) -> dict[str, Zoo]:
     return found
 
 
+def check_zoo(preset: Preset, folder: Path) -> None:
+    """Refuses a folder of experts that has those of none of the suites.
+
+    Raises:
+        ValueError: naming it, and what is missing of each suite.
+    """
+    missing = {name: zoo for name, zoo in zoos(preset.works).items() if isinstance(zoo, str)}
+    if len(missing) == len({work.suite for work in preset.works}):
+        said = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
+        raise ValueError(f"`zoo` must have experts of a suite that is asked for, {folder}: {said}")
+
+
 def outcomes(preset: Preset, out: Path) -> list[Outcome]:
     """How far everything is by what lies in `out`; nothing is started."""
     there = zoos(preset.works)

@@ -104,20 +104,40 @@ def _fine_tunings(
     )
 
 
-def _from_scratch(
+def _longer(
     tasks: Mapping[str, tuple[str, ...]], size: int, n_steps: int
 ) -> tuple[PlannedFineTuning, ...]:
-    """How far SAC comes without a start in more steps."""
+    """How far SAC comes without a start, and whether a good one lasts to the end of the ramp."""
     return tuple(
         PlannedFineTuning(
             part="finetuning",
             suite=suite,
             split=f"tasks:{size}",
-            starts=UNTRAINED,
+            starts=(*UNTRAINED, "hyplatent"),
             contexts=contexts,
             n_steps=n_steps,
             every=4_000,
             seeds=1,
+        )
+        for suite, contexts in tasks.items()
+    )
+
+
+def _as_published(
+    tasks: Mapping[str, tuple[str, ...]], size: int, n_steps: int
+) -> tuple[PlannedFineTuning, ...]:
+    """What the paper's own settings do to HypLatent's policy."""
+    return tuple(
+        PlannedFineTuning(
+            part="finetuning",
+            suite=suite,
+            split=f"tasks:{size}",
+            starts=("hyplatent",),
+            contexts=contexts,
+            n_steps=n_steps,
+            every=2_000,
+            seeds=1,
+            preset="paper",
         )
         for suite, contexts in tasks.items()
     )
@@ -128,11 +148,16 @@ _LAST = {name: contexts[-1:] for name, contexts in FIGURE_6.items()}
 LAPTOP = Preset(
     doc="The two uniform grids, all sizes of the training set, 5 seeds; fine-tuning from 15 "
     "training tasks alone, in one held-out task of each suite instead of two, for 20,000 steps "
-    "instead of 200,000, with 2 seeds instead of 3, and from scratch for 40,000 with one. It "
-    "learns from the shipped experts, of which docs/genhyper.md tells, and fine-tunes with this "
-    "repository's settings.",
+    "instead of 200,000, with 2 seeds instead of 3; from scratch and from HypLatent's policy "
+    "for 40,000 with one seed. It learns from the shipped experts, of which docs/genhyper.md "
+    "tells, and fine-tunes with this repository's settings; with the paper's, "
+    "HypLatent's policy alone, for 20,000 steps with one seed.",
     runs=(*_table(UNIFORM, 5), *_choices(5)),
-    fine_tunings=(*_fine_tunings(_LAST, (15,), 20_000, 2), *_from_scratch(_LAST, 15, 40_000)),
+    fine_tunings=(
+        *_fine_tunings(_LAST, (15,), 20_000, 2),
+        *_longer(_LAST, 15, 40_000),
+        *_as_published(_LAST, 15, 20_000),
+    ),
 )
 
 PAPER = Preset(

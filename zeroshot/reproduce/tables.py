@@ -144,6 +144,7 @@ def tuning_tables(plan: Plan, found: Sequence[Outcome], tunings: Records) -> lis
             if work.name not in tunings:
                 continue
             said = [work.suite] if work.split == "random" else [work.suite, work.split]
+            said.append(f"{work.n_steps:,} steps")
             if work.preset != "default":
                 said.append(f"preset {work.preset}")
             if work.td_weight is not None:
