@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from rich.console import Console
+from rich.progress import Progress
 
 from experts.batched_build import Batch, Batching, build_batched, check_batched, plan_batches
 from experts.batched_estimates import estimate_batches, measured_batch_speed
-from experts.build import plan
+from experts.build import plan as plan_jobs
+from experts.collections_build import PLANS, build_collection
 from experts.recipes import Recipe, recipe_for
 from zeroshot.context_words import grid_contexts
 from zeroshot.estimates import clock
@@ -49,7 +52,7 @@ def build_experts_batched(
     contexts = grid_contexts(suite, only) or suite.contexts
     console = Console()
     if estimate:
-        jobs = plan(suite.family, contexts, directory=out, seed=seed)
+        jobs = plan_jobs(suite.family, contexts, directory=out, seed=seed)
         batches = plan_batches(jobs, out, batching.batch_size)
         return _print_estimate(suite, batches, chosen, batching.chosen_device(), console)
     with build_progress(console) as report:
@@ -64,6 +67,59 @@ def build_experts_batched(
             on_progress=report,
         )
     say(console, f"experts of {suite.name}: {out}")
+    return 0
+
+
+def build_planned_collection(
+    suite: Suite,
+    *,
+    out: Path,
+    recipe: str,
+    plan: str,
+    only: Sequence[str],
+    device: str,
+    estimate: bool,
+    seed: int,
+) -> int:
+    """Trains one agent a context as one batch, and keeps the policies of a plan on the way.
+
+    Args:
+        suite: whose contexts are the tasks.
+        out: folder of their experts; the policies go to its folder `checkpoints`.
+        recipe: name of a recipe of TD3 or SAC; its number of steps gives way to the plan's.
+        plan: name of one of `experts.collections_build.PLANS`.
+        only: contexts of the suite, as feature=value words; none for all.
+        device: `auto`, `cpu` or `cuda`.
+        estimate: only print what it will take.
+        seed: of the build.
+
+    Raises:
+        ValueError: for a recipe that is unknown or of PPO, or a device that is not there.
+    """
+    chosen, wanted = recipe_for(recipe, suite.env_id), PLANS[plan]
+    check_batched(chosen)
+    contexts = grid_contexts(suite, only) or suite.contexts
+    console, place = Console(), Batching(device=device).chosen_device()
+    total = wanted.total_steps(chosen.n_envs)
+    if estimate:
+        jobs = plan_jobs(suite.family, contexts, directory=out, seed=seed)
+        batches = plan_batches(jobs, out, None)
+        longer = replace(chosen, total_steps=total, warm_steps=total)
+        return _print_estimate(suite, batches, longer, place, console)
+    with Progress(console=console, disable=not console.is_terminal) as line:
+        task = line.add_task(f"steps of {len(contexts)} agents", total=total)
+        build_collection(
+            suite.family,
+            contexts,
+            reward=suite.reward,
+            recipe=chosen,
+            plan=wanted,
+            directory=out,
+            seed=seed,
+            device=place,
+            on_steps=lambda steps: line.update(task, completed=steps),
+        )
+    say(console, f"experts of {suite.name}: {out}, {wanted.n_policies} policies each beside them")
     return 0
 
 

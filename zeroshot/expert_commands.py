@@ -62,6 +62,9 @@ class Build(EngineOptions):
             environment steps each, in FOLDER/checkpoints.
         checkpoint_from: With --checkpoint-every: environment steps before the first.
         checkpoint_last: With --checkpoint-every: keep only so many, those of the end.
+        plan: With --batched: train for, and keep, the policies of a plan instead: paper, 500 of
+            every agent from step 500,000 on, or laptop, 50 from step 200,000 on. All agents begin
+            with the same weights.
         same_start: With --batched: all agents begin with the same weights, so that methods in
             weight space can learn from them.
         seed: Of the build; expert i trains with seed + i.
@@ -84,6 +87,7 @@ class Build(EngineOptions):
     checkpoint_every: int | None = None
     checkpoint_from: int = 0
     checkpoint_last: int | None = None
+    plan: Literal["paper", "laptop"] | None = None
     same_start: bool = False
     seed: int = 0
 
@@ -91,7 +95,7 @@ class Build(EngineOptions):
         """Builds, with a progress line."""
         if self.batched:
             return self._batched()
-        self._refuse(("batch_size", "device", "same_start"), "must come with")
+        self._refuse(("batch_size", "device", "plan", "same_start"), "must come with")
         from zeroshot.expert_builds import build_experts
 
         return build_experts(
@@ -126,7 +130,21 @@ class Build(EngineOptions):
         )
         self._refuse(alone, "must not come with")
         from experts.batched_build import Batching
-        from zeroshot.batched_builds import build_experts_batched
+        from zeroshot.batched_builds import build_experts_batched, build_planned_collection
+
+        if self.plan is not None:
+            planned = ("batch_size", "checkpoint_every", "checkpoint_from", "checkpoint_last")
+            self._refuse(planned, "must not come with --plan and")
+            return build_planned_collection(
+                suite_of(self.suite),
+                out=self.out,
+                recipe=self.recipe,
+                plan=self.plan,
+                only=self.only,
+                device=self.device,
+                estimate=self.estimate,
+                seed=self.seed,
+            )
 
         return build_experts_batched(
             suite_of(self.suite),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from experts import RECIPES, load_experts
+from experts.collections_build import PLANS, CollectionPlan
 from experts.offpolicy import load_checkpoints
 from experts.recipes import RecipeFamily
 from tests.experts.test_offpolicy_training import TD3
@@ -58,3 +59,46 @@ def test_the_estimate_starts_nothing(
     )
     assert said.endswith("nothing was started\n")
     assert not (tmp_path / "zoo").exists()
+
+
+def test_a_plan_says_which_policies_are_kept(
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    planned = CollectionPlan(first_step=16, every=8, n_policies=3)
+    monkeypatch.setitem(PLANS, "laptop", planned)
+    words = [*words, "--plan", "laptop"]
+    assert main([*words, "--estimate"]) == 0
+    said = capsys.readouterr().out
+    assert "experts: 2 to do in 1 batch, 64 environment steps" in said and "nothing was" in said
+    assert not (tmp_path / "zoo").exists()
+    assert main(words) == 0
+    assert "3 policies each beside them" in capsys.readouterr().out
+    found = [
+        load_checkpoints(tmp_path / "zoo" / "checkpoints" / f"speed={speed}_torso=0.5.safetensors")
+        for speed in (2, -3)
+    ]
+    assert [kept.steps.tolist() for kept in found] == [[16, 24, 32]] * 2
+    assert len(load_experts(tmp_path / "zoo")) == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        (["--checkpoint-every", "9"], "`checkpoint_every` must not come with --plan and --batched"),
+        (["--batch-size", "2"], "`batch_size` must not come with --plan and --batched"),
+    ],
+)
+def test_what_a_plan_leaves_no_choice_of_is_refused(
+    more: list[str], text: str, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert main([*words, "--plan", "paper", *more]) == 2
+    assert text in capsys.readouterr().err
+
+
+def test_a_plan_needs_a_batch(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = ["experts", "build", "cheetah-vel", "--plan", "paper", "--out", str(tmp_path / "zoo")]
+    assert main(words) == 2
+    assert "`plan` must come with --batched" in capsys.readouterr().err
