@@ -19,16 +19,19 @@ import numpy as np
 from zeroshot.comparisons import TRIVIAL
 from zeroshot.published import PUBLISHED_EXPERT_MEANS, PUBLISHED_ZERO_SHOT
 from zeroshot.reproduce.effects import EFFECTS, Effect
-from zeroshot.reproduce.hyperzero import REACH, TRACK
+from zeroshot.reproduce.folders import film_path
+from zeroshot.reproduce.hyperzero import FILMED, REACH, TRACK
 from zeroshot.reproduce.other_parts import further_parts
 from zeroshot.reproduce.pages import (
     NOT_MEASURED,
     copy_pictures,
     fill,
+    film_strip,
     publish,
     publish_page,
     trivial_lines,
 )
+from zeroshot.reproduce.plan import PlannedFilm
 from zeroshot.reproduce.ratios import (
     against_table,
     common_ratios,
@@ -307,6 +310,11 @@ def pictures_part(root: Path) -> list[str]:
         ),
         (GRIDS, "Figure 5 as surfaces; behind each name is the mean over the whole grid:"),
         (SHOTS, "Few-shot, with 95 % intervals:"),
+        (
+            {film.name: _strip(film) for film in FILMED},
+            "Figure 6: HyperZero's policies in contexts that it did not learn from, six frames of "
+            "the first ten seconds each:",
+        ),
     ):
         drawn = [
             f"![{run.split('/')[1]}, {run.split('/')[0]}](images/{name})"
@@ -315,6 +323,10 @@ def pictures_part(root: Path) -> list[str]:
         ]
         found += [said, "\n".join(drawn)] if drawn else []
     return found
+
+
+def _strip(film: PlannedFilm) -> str:
+    return f"hyperzero-film-{film.name.split('/')[1]}.jpg"
 
 
 def _read(path: Path) -> Record | None:
@@ -376,5 +388,8 @@ if __name__ == "__main__":
         drawn = {**PICTURES, **GRIDS, **SHOTS}
         copy_pictures(Path(argument), drawn, ROOT / IMAGES)
         links = {run: f"../../images/{name}" for run, name in drawn.items()}
+        for film in FILMED:
+            if (made := film_path(film, Path(argument))).exists():
+                film_strip(made, ROOT / IMAGES / _strip(film))
         publish_page(Path(argument), ROOT / COPIES, reports=REPORTS, pictures=links)
     print(write())

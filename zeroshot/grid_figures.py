@@ -155,4 +155,4 @@ def _curve(axes: Axes, name: str, i: int, points: Sequence[Mapping[str, Any]]) -
         label=name,
         zorder=3,
     )
-    axes.fill_between(shots, *ends.T, color=colour, alpha=0.12, linewidth=0, zorder=2)
+    axes.fill_between(shots, *ends.T, color=colour, alpha=0.07, linewidth=0, zorder=2)

@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import imageio.v2 as imageio
+import numpy as np
 import pytest
 
-from zeroshot.reproduce.pages import copy_pictures, publish_page
+from zeroshot.reproduce.pages import copy_pictures, film_strip, publish_page
 from zeroshot.reproduce.ratios import (
     against_table,
     common_ratios,
@@ -128,3 +130,14 @@ def test_the_page_of_all_tables_leads_to_what_is_published(tmp_path: Path) -> No
     (report,) = (target / "reports").iterdir()
     assert report.read_text() == "of one: zeroshot run --out results/tiny/runs/main/one"
     assert publish_page(tmp_path / "nowhere", target, pictures={}) is None
+
+
+def test_a_film_becomes_frames_side_by_side(tmp_path: Path) -> None:
+    film = tmp_path / "grey.gif"
+    shades = [np.full((16, 8, 3), 10 * i, np.uint8) for i in range(1, 13)]
+    imageio.mimwrite(film, shades)
+    strip = imageio.imread(film_strip(film, tmp_path / "docs" / "strip.png", n_frames=3, side=8))
+    assert strip.shape[:2] == (8, 3 * 4)
+    assert strip[0, ::4, 0].tolist() == [10, 50, 90]
+    with pytest.raises(ValueError, match=r"grey\.gif: must have 99 frames, it has 12"):
+        film_strip(film, tmp_path / "strip.png", n_frames=99)

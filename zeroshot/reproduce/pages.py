@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from experts.store import write_atomically
 from zeroshot.reproduce.folders import RUNS
 from zeroshot.reproduce.packed import pack
@@ -53,6 +55,31 @@ def copy_pictures(folder: Path, pictures: Mapping[str, str], target: Path) -> No
         if file.exists():
             target.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target / name)
+
+
+def film_strip(film: Path, picture: Path, *, n_frames: int = 6, side: int = 240) -> Path:
+    """Writes frames of a film side by side, at even distances from its first on; returns the path.
+
+    Args:
+        film: that `zeroshot film` wrote.
+        picture: of any format that imageio writes.
+        n_frames: how many.
+        side: height of each, pixels; larger frames are made smaller by whole steps.
+
+    Raises:
+        ValueError: if the film has fewer frames.
+    """
+    import imageio.v2 as iio
+
+    with iio.get_reader(film) as reader:
+        frames = [np.asarray(frame) for frame in reader.iter_data()]
+    if len(frames) < n_frames:
+        raise ValueError(f"{film}: must have {n_frames} frames, it has {len(frames)}")
+    every = max(1, frames[0].shape[0] // side)
+    chosen = [frames[i * len(frames) // n_frames][::every, ::every] for i in range(n_frames)]
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    iio.imwrite(picture, np.hstack(chosen))
+    return picture
 
 
 def publish_page(
