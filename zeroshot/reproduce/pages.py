@@ -71,6 +71,7 @@ def film_strip(film: Path, picture: Path, *, n_frames: int = 6, side: int = 240)
     """
     import imageio.v2 as iio
 
+    reader: Any
     with iio.get_reader(film) as reader:
         frames = [np.asarray(frame) for frame in reader.iter_data()]
     if len(frames) < n_frames:
