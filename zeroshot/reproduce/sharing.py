@@ -69,10 +69,12 @@ def units_elsewhere(work: PlannedRun, out: Path, experts: Experts) -> dict[Unit,
     missing -= whole_units(read_rows(own / ROWS), rows_per_unit(work))
     found: dict[Unit, list[Row]] = {}
     for file in sorted((out / RUNS).glob(f"*/*/{SETTINGS}")):
-        other = file.parent
+        other, settings = file.parent, json.loads(file.read_text())
         if not missing:
             break
-        if other == own or json.loads(file.read_text()) != settings_now(work, other, experts):
+        if other == own or settings.get("suite") != work.suite:  # sooner known than the rest
+            continue
+        if settings != settings_now(work, other, experts):
             continue
         rows = read_rows(other / ROWS)
         changed = changed_configs(rows, {}, work.methods)
