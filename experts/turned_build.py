@@ -14,7 +14,7 @@ from experts.jobs import BuildProgress, check_kept, manifest_path
 from experts.legacies import Legacies
 from experts.offpolicy import CheckpointSchedule, Saving
 from experts.offpolicy.checkpoints import checkpoint_path, load_checkpoints, save_checkpoints
-from experts.offpolicy.turned import train_turned
+from experts.offpolicy.turned import train_turned, turn
 from experts.recipes import Recipe
 from experts.store import expert_name, load_expert, save_expert
 from experts.training import evaluated
@@ -130,6 +130,43 @@ def build_turned(
     state.unlink(missing_ok=True)
     shutil.rmtree(staged, ignore_errors=True)
     report(recipe.warm_steps)
+
+
+def turn_as_it_is(
+    family: Family,
+    contexts: Sequence[Context],
+    *,
+    home: Mapping[str, float],
+    zoo: Path,
+    reward: str,
+    directory: Path,
+) -> None:
+    """Writes the experts that `directory` does not have: that of `home`, turned, without training.
+
+    Args:
+        family: the family; its `frames` turn the contexts.
+        contexts: one expert each.
+        home: the context in whose frame all are seen, of the family, on no grid necessarily.
+        zoo: folder that has the expert of `home`.
+        reward: meaning of the reward, with which experts are evaluated.
+        directory: where experts are written.
+
+    Raises:
+        ValueError: if `zoo` has no expert of `home`, or the family cannot turn the contexts.
+        OSError: if the disk is full or the folder cannot be written.
+    """
+    known = family.context(**home)
+    frames = family.frames(contexts, known)
+    origin = manifest_path(zoo, known)
+    if not origin.exists():
+        raise ValueError(f"`zoo` must have {origin}, it is absent")
+    expert = load_expert(origin)
+    for frame, context in zip(frames, contexts, strict=True):
+        if manifest_path(directory, context).exists():
+            continue
+        found = turn(expert, frame, context)
+        record = {**found.record, "reward": reward, "turned_from": expert_name(known)}
+        save_expert(evaluated(replace(found, record=record)), directory)
 
 
 def turn_checkpoints(

@@ -21,7 +21,7 @@ from experts.rebuild import CANDIDATES, interrupted_round
 from experts.recipes import Recipe
 from experts.store import expert_name
 from param_envs import Context
-from zeroshot.context_words import grid_contexts
+from zeroshot.context_words import grid_contexts, suite_context
 from zeroshot.estimates import print_build_estimate
 from zeroshot.leaderboard import print_table
 from zeroshot.progress import say
@@ -160,6 +160,7 @@ def turn_experts(
     warm_steps: int | None,
     checkpoints: CheckpointSchedule | None = None,
     relabelled: bool = False,
+    as_it_is: bool = False,
     seed: int,
 ) -> int:
     """Trains one policy for all of a suite's contexts, turned; returns the exit code.
@@ -173,14 +174,26 @@ def turn_experts(
         warm_steps: environment steps over all contexts, None for the recipe's own.
         checkpoints: which policies along the training are kept.
         relabelled: whether transitions are learned from in all ways to label the body.
+        as_it_is: turn the expert of `home`, which need not be on the grid, without training.
         seed: of everything.
 
     Raises:
         ValueError: for an unknown recipe or context, a family that cannot be turned, a start that
             is absent or always held out.
     """
-    from experts.turned_build import build_turned  # imports torch
+    from experts.turned_build import build_turned, turn_as_it_is  # imports torch
 
+    if as_it_is:
+        turn_as_it_is(
+            suite.family,
+            suite.contexts,
+            home=suite_context(suite, home.split(",")),
+            zoo=zoo,
+            reward=suite.reward,
+            directory=out,
+        )
+        say(Console(), f"experts of {suite.name}: {out}")
+        return 0
     (known,) = grid_contexts(suite, [home])
     if known in suite.held_out:
         raise ValueError(f"`home` must not be a context that is always held out, got {known}")

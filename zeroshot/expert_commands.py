@@ -193,6 +193,8 @@ class Turn:
         checkpoint_last: With --checkpoint-every: keep only so many, those of the end.
         relabelled: Learn from each step as from one of the same body whose parts are labelled
             otherwise, drawn at random: an ant that ran with another leg in front.
+        as_it_is: Turn the expert of --home, which need not be one of the suite's, without training
+            it: its zoo may have policies alone.
         seed: Of everything.
     """
 
@@ -206,12 +208,18 @@ class Turn:
     checkpoint_from: int = 0
     checkpoint_last: int | None = None
     relabelled: bool = False
+    as_it_is: bool = False
     seed: int = 0
 
     def __call__(self) -> int:
         """Trains, with a progress line."""
         from zeroshot.expert_builds import turn_experts
 
+        if self.as_it_is:
+            defaults = {each.name: each.default for each in fields(self)}
+            for name in ("recipe", "warm_steps", "checkpoint_every", "relabelled", "seed"):
+                if getattr(self, name) != defaults[name]:
+                    raise ValueError(f"`{name}` must not come with --as-it-is: nothing is trained")
         return turn_experts(
             suite_of(self.suite),
             home=self.home,
@@ -221,6 +229,7 @@ class Turn:
             warm_steps=self.warm_steps,
             checkpoints=_checkpoints(self),
             relabelled=self.relabelled,
+            as_it_is=self.as_it_is,
             seed=self.seed,
         )
 

@@ -19,7 +19,7 @@ from experts.offpolicy.loop import Loop
 from experts.offpolicy.replay import Batch
 from experts.offpolicy.turned import turn
 from experts.store import save_expert
-from experts.turned_build import STAGED, STATE, build_turned
+from experts.turned_build import STAGED, STATE, build_turned, turn_as_it_is
 from param_envs import ParamVectorEnv, family_of
 from tests.experts.test_offpolicy_training import RECIPES, Killed, assert_same_experts, killed_after
 
@@ -303,3 +303,28 @@ def test_what_cannot_be_built_is_said_before_anything_is_written(zoo: Path, tmp_
     with pytest.raises(ValueError, match="must have one that is not among `leaves`"):
         build_turned(ANT, CONTEXTS, **{**arguments, "leaves": CONTEXTS})
     assert not out.exists()
+
+
+def test_an_expert_is_turned_as_it_is(start: tuple[Expert, Legacy], tmp_path: Path) -> None:
+    expert = start[0]
+    bare = replace(expert, critic=None, extras={}, record={**expert.record, "critic": None})
+    save_expert(bare, tmp_path / "bare")
+    arguments = {"home": HOME, "zoo": tmp_path / "bare", "reward": "direction"}
+    other = (*CONTEXTS[:2], ANT.context(direction=5.5))
+    turn_as_it_is(ANT, other, directory=tmp_path / "zoo", **arguments)
+    frames = ANT.frames(other, HOME)
+    seen = np.random.default_rng(0).normal(size=(1, 9, 27))
+    for context, frame in zip(other, frames, strict=True):
+        found = load_expert(manifest_path(tmp_path / "zoo", context))
+        home = np.einsum("ij,nmj->nmi", frame, seen)
+        np.testing.assert_allclose(found.policy.act(seen), expert.policy.act(home), atol=1e-5)
+        assert found.record["turned_from"] == "direction=1_leg=1"
+        assert found.record["evaluation"]["return_mean"] != 0.0
+    kept = manifest_path(tmp_path / "zoo", other[0])
+    written = kept.stat().st_mtime_ns
+    turn_as_it_is(ANT, other, directory=tmp_path / "zoo", **arguments)
+    assert kept.stat().st_mtime_ns == written
+    with pytest.raises(
+        ValueError, match=r"`zoo` must have .*direction=1_leg=1\.json, it is absent"
+    ):
+        turn_as_it_is(ANT, other, directory=tmp_path, **{**arguments, "zoo": tmp_path / "none"})

@@ -147,6 +147,13 @@ BAD_USAGE = [
         "`frames` needs a family whose tasks are one, turned; CheetahVel() is none",
     ),
     (
+        [
+            *"experts turn ant-dir --home direction=5 --zoo . --as-it-is --seed 1 --out".split(),
+            "{out}",
+        ],
+        "`seed` must not come with --as-it-is: nothing is trained",
+    ),
+    (
         ["experts", "build", "cheetah-speed", "--batched", "--out", "{out}"],
         "`recipe` must be of TD3 or SAC for a batched build, one of ['sac-fast',",
     ),
