@@ -18,6 +18,7 @@ import numpy as np
 
 from zeroshot.comparisons import TRIVIAL
 from zeroshot.published import PUBLISHED_EXPERT_MEANS, PUBLISHED_ZERO_SHOT
+from zeroshot.reproduce.common import common_ratios
 from zeroshot.reproduce.effects import EFFECTS, Effect
 from zeroshot.reproduce.folders import film_path
 from zeroshot.reproduce.hyperzero import FILMED, REACH, TRACK
@@ -34,7 +35,6 @@ from zeroshot.reproduce.pages import (
 from zeroshot.reproduce.plan import PlannedFilm
 from zeroshot.reproduce.ratios import (
     against_table,
-    common_ratios,
     copies_line,
     cost_line,
     ratio_table,

@@ -7,10 +7,10 @@ import imageio.v2 as imageio
 import numpy as np
 import pytest
 
+from zeroshot.reproduce.common import common_ratios
 from zeroshot.reproduce.pages import copy_pictures, film_strip, publish_page
 from zeroshot.reproduce.ratios import (
     against_table,
-    common_ratios,
     copies_line,
     cost_line,
     ratio_table,

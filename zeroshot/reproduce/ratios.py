@@ -6,37 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from zeroshot.reproduce.common import common_ratios
 from zeroshot.reproduce.pages import NOT_MEASURED, markdown_table
-from zeroshot.statistics import mean_interval, ratio
+from zeroshot.statistics import mean_interval
 
 Record = Mapping[str, Any]
-
-
-def common_ratios(record: Record, names: Sequence[str]) -> tuple[dict[str, float], int]:
-    """Ratios on the splits that all of several methods were played on, and how many these are.
-
-    Args:
-        record: as `read_results` gives it.
-        names: of methods and rows; those that the record lacks are left out.
-
-    Returns:
-        Name to 1 plus the difference to the experts' return over its size. Where a file does not
-        tell returns split by split, it is the ratio on all splits.
-    """
-    rows = {name: record["methods"][name] for name in names if name in record["methods"]}
-    told = [*rows.values(), record["methods"].get("expert", {})]
-    shared = sorted(set.intersection(*(set(row["own_seeds"]) for row in rows.values())))
-    if not all("returns" in row for row in told):
-        return {name: row["ratio"] for name, row in rows.items()}, len(shared)
-
-    def returns(row: Record) -> NDArray[np.float64]:
-        by_seed = dict(zip(row["own_seeds"], row["returns"], strict=True))
-        return np.array([by_seed[seed] for seed in shared])
-
-    expert = returns(told[-1])
-    return {name: ratio(returns(row), expert) for name, row in rows.items()}, len(shared)
 
 
 def ratio_table(

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zeroshot.finetune_results import RETURN_VERSUS_STEPS
 from zeroshot.report import REPORT
+from zeroshot.reproduce.common import common_ratios, common_returns
 from zeroshot.reproduce.execution import Outcome
 from zeroshot.reproduce.folders import RUNS, film_path, target_of
 from zeroshot.reproduce.plan import Figure, Plan, PlannedFilm, PlannedFineTuning, PlannedRun
@@ -103,8 +105,8 @@ def part_tables(plan: Plan, found: Sequence[Outcome], records: Records) -> list[
         if not there:
             continue
         spread = (
-            "Mean return over splits, contexts and episodes ± its standard deviation over splits; "
-            "the highest but the experts' is bold."
+            "Mean return over splits, contexts and episodes ± its standard deviation over splits, "
+            "the splits that all of a line were played on; the highest but the experts' is bold."
         )
         tables.append(
             _by_run(part.title, f"{part.note} {spread}", there, records, _return, "return")
@@ -225,7 +227,7 @@ def _by_run(
     note: str,
     runs: Sequence[PlannedRun],
     records: Records,
-    said: Callable[[Mapping[str, Any]], str],
+    said: Callable[[float, NDArray[np.float64]], str],
     key: str,
 ) -> Table:
     """A line a run, a column a method; others' numbers in brackets beside the returns."""
@@ -236,12 +238,14 @@ def _by_run(
     columns = [name for name in dict.fromkeys((*REFERENCES, *names)) if name in {*known, *names}]
     rows = []
     for run in runs:
-        found = records[run.name]["methods"]
-        rivals = [name for name in found if name in columns and name != "expert"]
-        best = max(rivals, key=lambda name: found[name][key])
+        record = records[run.name]
+        returns, _ = common_returns(record, columns)
+        ratios, _ = common_ratios(record, columns)
+        value = ratios if key == "ratio" else {n: float(own.mean()) for n, own in returns.items()}
+        best = max((name for name in value if name != "expert"), key=lambda name: value[name])
         cells = []
         for name in columns:
-            words = [said(found[name])] if name in found else []
+            words = [] if name not in value else [said(value[name], returns[name])]
             if key == "return" and name in run.published:
                 words.append(f"({run.published[name]:.1f})")
             cells.append(Cell(text=" ".join(words), bold=name == best))
@@ -249,16 +253,14 @@ def _by_run(
     return Table(title=title, note=note, header=("run", *columns), rows=tuple(rows))
 
 
-def _return(row: Mapping[str, Any]) -> str:
-    digits = 1 if abs(row["return"]) < 100.0 else 0
-    text = f"{row['return']:.{digits}f}"
-    if len(row["returns"]) > 1:
-        text += f" ± {np.std(row['returns'], ddof=1):.{digits}f}"
-    return text
+def _return(value: float, returns: NDArray[np.float64]) -> str:
+    digits = 1 if abs(value) < 100.0 else 0
+    spread = f" ± {np.std(returns, ddof=1):.{digits}f}" if len(returns) > 1 else ""
+    return f"{value:.{digits}f}{spread}"
 
 
-def _ratio(row: Mapping[str, Any]) -> str:
-    return f"{row['ratio']:.3f}"
+def _ratio(value: float, _: NDArray[np.float64]) -> str:
+    return f"{value:.3f}"
 
 
 def _few_shot(title: str, runs: Sequence[PlannedRun], records: Records) -> Table:
