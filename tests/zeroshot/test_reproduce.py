@@ -140,8 +140,7 @@ def test_what_is_finished_is_not_done_again(
     preset = plan.presets["laptop"].chosen(parts=["main", "fifth"], seeds=1)
     states = [outcome.state for outcome in perform(preset, tmp_path)]
     assert states == ["finished", "skipped", "finished"]
-    done = []
-    run = "zeroshot.reproduce.execution.run"
+    done, run = [], "zeroshot.reproduce.execution.run"
     monkeypatch.setattr(run, lambda *args, **words: done.append(words["out"]))
     perform(preset, tmp_path)
     assert done == []
