@@ -18,7 +18,6 @@ import numpy as np
 
 from zeroshot.comparisons import TRIVIAL
 from zeroshot.published import PUBLISHED_EXPERT_MEANS, PUBLISHED_ZERO_SHOT
-from zeroshot.reproduce.common import common_ratios
 from zeroshot.reproduce.effects import EFFECTS, Effect
 from zeroshot.reproduce.folders import film_path
 from zeroshot.reproduce.hyperzero import FILMED, REACH, TRACK
@@ -40,6 +39,7 @@ from zeroshot.reproduce.ratios import (
     ratio_table,
 )
 from zeroshot.reproduce.records import read_results
+from zeroshot.reproduce.split_returns import common_ratios
 from zeroshot.suites import SUITES
 
 ROOT = Path(__file__).parents[1]

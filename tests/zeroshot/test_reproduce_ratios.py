@@ -7,7 +7,6 @@ import imageio.v2 as imageio
 import numpy as np
 import pytest
 
-from zeroshot.reproduce.common import common_ratios
 from zeroshot.reproduce.pages import copy_pictures, film_strip, publish_page
 from zeroshot.reproduce.ratios import (
     against_table,
@@ -15,6 +14,7 @@ from zeroshot.reproduce.ratios import (
     cost_line,
     ratio_table,
 )
+from zeroshot.reproduce.split_returns import common_ratios
 
 
 def run(suite: str, ratios: dict[str, float], **pairs: list[float]) -> dict[str, Any]:

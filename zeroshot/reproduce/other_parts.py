@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from zeroshot.reproduce.common import common_ratios
 from zeroshot.reproduce.hyperzero import BEST, DISTILLED, REACH, TRACK
 from zeroshot.reproduce.pages import NOT_MEASURED, markdown_table
+from zeroshot.reproduce.split_returns import common_ratios
 
 Record = Mapping[str, Any]
 

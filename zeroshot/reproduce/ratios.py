@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from zeroshot.reproduce.common import common_ratios
 from zeroshot.reproduce.pages import NOT_MEASURED, markdown_table
+from zeroshot.reproduce.split_returns import common_ratios
 from zeroshot.statistics import mean_interval
 
 Record = Mapping[str, Any]

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from zeroshot.finetune_results import RETURN_VERSUS_STEPS
 from zeroshot.report import REPORT
-from zeroshot.reproduce.common import common_ratios, common_returns
 from zeroshot.reproduce.execution import Outcome
 from zeroshot.reproduce.folders import RUNS, film_path, target_of
 from zeroshot.reproduce.plan import Figure, Plan, PlannedFilm, PlannedFineTuning, PlannedRun
+from zeroshot.reproduce.split_returns import common_ratios, common_returns
 
 REFERENCES = ("expert", "nearest", "best-single", "best-of-direction")
 """Columns before those of the methods."""
