@@ -140,6 +140,7 @@ def turn_as_it_is(
     zoo: Path,
     reward: str,
     directory: Path,
+    seam: float | None = None,
 ) -> None:
     """Writes the experts that `directory` does not have: that of `home`, turned, without training.
 
@@ -150,13 +151,14 @@ def turn_as_it_is(
         zoo: folder that has the expert of `home`.
         reward: meaning of the reward, with which experts are evaluated.
         directory: where experts are written.
+        seam: see `Family.frames`.
 
     Raises:
         ValueError: if `zoo` has no expert of `home`, or the family cannot turn the contexts.
         OSError: if the disk is full or the folder cannot be written.
     """
     known = family.context(**home)
-    frames = family.frames(contexts, known)
+    frames = family.frames(contexts, known, seam=seam)
     origin = manifest_path(zoo, known)
     if not origin.exists():
         raise ValueError(f"`zoo` must have {origin}, it is absent")
@@ -165,7 +167,8 @@ def turn_as_it_is(
         if manifest_path(directory, context).exists():
             continue
         found = turn(expert, frame, context)
-        record = {**found.record, "reward": reward, "turned_from": expert_name(known)}
+        told = {"home": expert_name(known), "seam": seam}
+        record = {**found.record, "reward": reward, "turned_as_it_is": told}
         save_expert(evaluated(replace(found, record=record)), directory)
 
 

@@ -110,7 +110,13 @@ class Family(ABC):
         """Which environments (n,) have failed; by default none ever does."""
         return np.zeros(len(state.qpos), dtype=np.bool_)
 
-    def frames(self, contexts: Sequence[Mapping[str, float]], home: Mapping[str, float]) -> Array:
+    def frames(
+        self,
+        contexts: Sequence[Mapping[str, float]],
+        home: Mapping[str, float],
+        *,
+        seam: float | None = None,
+    ) -> Array:
         """Matrices by which what is seen in `contexts` is what would be seen in `home`.
 
         Where dynamics have a symmetry that reward features only move along, such as the direction
@@ -121,6 +127,8 @@ class Family(ABC):
         Args:
             contexts: n contexts.
             home: the context in whose frame they are seen.
+            seam: where what is seen depends on which way round a context is turned: the value of
+                the feature beyond which they are turned the other way. None for the family's own.
 
         Returns:
             (n, observation_size, observation_size).

@@ -161,6 +161,7 @@ def turn_experts(
     checkpoints: CheckpointSchedule | None = None,
     relabelled: bool = False,
     as_it_is: bool = False,
+    seam: float | None = None,
     seed: int,
 ) -> int:
     """Trains one policy for all of a suite's contexts, turned; returns the exit code.
@@ -175,6 +176,7 @@ def turn_experts(
         checkpoints: which policies along the training are kept.
         relabelled: whether transitions are learned from in all ways to label the body.
         as_it_is: turn the expert of `home`, which need not be on the grid, without training.
+        seam: with `as_it_is`: see `Family.frames`.
         seed: of everything.
 
     Raises:
@@ -191,6 +193,7 @@ def turn_experts(
             zoo=zoo,
             reward=suite.reward,
             directory=out,
+            seam=seam,
         )
         say(Console(), f"experts of {suite.name}: {out}")
         return 0

@@ -195,6 +195,8 @@ class Turn:
             otherwise, drawn at random: an ant that ran with another leg in front.
         as_it_is: Turn the expert of --home, which need not be one of the suite's, without training
             it: its zoo may have policies alone.
+        seam: With --as-it-is: value of the feature beyond which contexts are turned the other way
+            round. An ant's attitude then has the other sign, with which it acts otherwise.
         seed: Of everything.
     """
 
@@ -209,12 +211,15 @@ class Turn:
     checkpoint_last: int | None = None
     relabelled: bool = False
     as_it_is: bool = False
+    seam: float | None = None
     seed: int = 0
 
     def __call__(self) -> int:
         """Trains, with a progress line."""
         from zeroshot.expert_builds import turn_experts
 
+        if self.seam is not None and not self.as_it_is:
+            raise ValueError("`seam` must come with --as-it-is")
         if self.as_it_is:
             defaults = {each.name: each.default for each in fields(self)}
             for name in ("recipe", "warm_steps", "checkpoint_every", "relabelled", "seed"):
@@ -230,6 +235,7 @@ class Turn:
             checkpoints=_checkpoints(self),
             relabelled=self.relabelled,
             as_it_is=self.as_it_is,
+            seam=self.seam,
             seed=self.seed,
         )
 

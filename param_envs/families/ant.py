@@ -122,16 +122,27 @@ class Ant(Family):
         forward += outcome["y_velocity"] * np.sin(direction)
         return forward - _CONTROL_COST * np.square(action).sum(axis=-1) + _ALIVE_BONUS
 
-    def frames(self, contexts: Sequence[Mapping[str, float]], home: Mapping[str, float]) -> Array:
+    def frames(
+        self,
+        contexts: Sequence[Mapping[str, float]],
+        home: Mapping[str, float],
+        *,
+        seam: float | None = None,
+    ) -> Array:
         """Turns about the vertical, by home's direction minus the context's: (n, 27, 27).
 
         The torso's attitude, a quaternion, turns by half that angle, which is not taken modulo 2π:
         directions near 0 and near 2π see attitudes of opposite sign, which are the same attitude.
+        With a `seam` directions beyond it count as 2π less, so that they see those of the sign that
+        directions near 0 do, and the sign changes there.
         """
         for context in contexts:
             if self.dynamics(context) != self.dynamics(home):
                 raise ValueError(f"`contexts` must have the legs of `home`, {home}, got {context}")
-        angles = home["direction"] - np.array([context["direction"] for context in contexts])
+        directions = np.array([context["direction"] for context in contexts])
+        if seam is not None:
+            directions = np.where(directions > seam, directions - 2.0 * np.pi, directions)
+        angles = home["direction"] - directions
         frames = np.tile(np.eye(self.observation_size), (len(contexts), 1, 1))
         for a, b, turned in (*((*pair, angles / 2.0) for pair in _ATTITUDE), (*_VELOCITY, angles)):
             frames[:, a, a] = frames[:, b, b] = np.cos(turned)

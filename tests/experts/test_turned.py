@@ -318,8 +318,14 @@ def test_an_expert_is_turned_as_it_is(start: tuple[Expert, Legacy], tmp_path: Pa
         found = load_expert(manifest_path(tmp_path / "zoo", context))
         home = np.einsum("ij,nmj->nmi", frame, seen)
         np.testing.assert_allclose(found.policy.act(seen), expert.policy.act(home), atol=1e-5)
-        assert found.record["turned_from"] == "direction=1_leg=1"
+        assert found.record["turned_as_it_is"] == {"home": "direction=1_leg=1", "seam": None}
         assert found.record["evaluation"]["return_mean"] != 0.0
+    turn_as_it_is(ANT, other, directory=tmp_path / "sewn", seam=4.0, **arguments)
+    for context, frame in zip(other, ANT.frames(other, HOME, seam=4.0), strict=True):
+        found = load_expert(manifest_path(tmp_path / "sewn", context))
+        home = np.einsum("ij,nmj->nmi", frame, seen)
+        np.testing.assert_allclose(found.policy.act(seen), expert.policy.act(home), atol=1e-5)
+        assert found.record["turned_as_it_is"]["seam"] == 4.0
     kept = manifest_path(tmp_path / "zoo", other[0])
     written = kept.stat().st_mtime_ns
     turn_as_it_is(ANT, other, directory=tmp_path / "zoo", **arguments)

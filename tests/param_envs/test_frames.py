@@ -72,3 +72,17 @@ def test_labels_are_all_different_and_the_first_are_the_familys_own() -> None:
     seen, done = cheetah.relabellings()
     np.testing.assert_array_equal(seen, [np.eye(cheetah.observation_size)])
     np.testing.assert_array_equal(done, [np.eye(cheetah.action_size)])
+
+
+def test_beyond_a_seam_contexts_are_turned_the_other_way_round() -> None:
+    contexts = [ANT.context(direction=d, leg=0.9) for d in (0.5, 4.9, 5.1, 2.0 * np.pi)]
+    plain, sewn = ANT.frames(contexts, HOME), ANT.frames(contexts, HOME, seam=5.0)
+    np.testing.assert_array_equal(sewn[:2], plain[:2])
+    attitude = slice(1, 5)
+    np.testing.assert_allclose(
+        sewn[2:, attitude, attitude], -plain[2:, attitude, attitude], atol=1e-12
+    )
+    rest = np.r_[0, 5:27]
+    np.testing.assert_allclose(sewn[2:, rest][:, :, rest], plain[2:, rest][:, :, rest], atol=1e-12)
+    (start,) = ANT.frames([ANT.context(direction=0.0, leg=0.9)], HOME)
+    np.testing.assert_allclose(sewn[3], start, atol=1e-12, err_msg="the same task")

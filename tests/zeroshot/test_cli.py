@@ -154,6 +154,10 @@ BAD_USAGE = [
         "`seed` must not come with --as-it-is: nothing is trained",
     ),
     (
+        [*"experts turn ant-dir --home direction=5 --zoo . --seam 5 --out".split(), "{out}"],
+        "`seam` must come with --as-it-is",
+    ),
+    (
         ["experts", "build", "cheetah-speed", "--batched", "--out", "{out}"],
         "`recipe` must be of TD3 or SAC for a batched build, one of ['sac-fast',",
     ),
