@@ -388,13 +388,14 @@ def _difference(effect: Effect, record: Record) -> tuple[float, float | None, fl
 
 
 if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        print(publish(Path(argument), ROOT / COPIES))
+    for folder in map(Path, sys.argv[1:]):
+        print(publish(folder, ROOT / COPIES))
         drawn = {**PICTURES, **GRIDS, **SHOTS}
-        copy_pictures(Path(argument), drawn, ROOT / IMAGES)
-        links = {run: f"../../images/{name}" for run, name in drawn.items()}
+        copy_pictures(folder, drawn, ROOT / IMAGES)
         for film in FILMED:
-            if (made := film_path(film, Path(argument))).exists():
+            if (made := film_path(film, folder)).exists():
                 film_strip(made, ROOT / IMAGES / _strip(film))
-        publish_page(Path(argument), ROOT / COPIES, reports=REPORTS, pictures=links)
+        drawn |= {f"{film.name}.mp4": _strip(film) for film in FILMED}
+        links = {run: f"../../images/{name}" for run, name in drawn.items()}
+        publish_page(folder, ROOT / COPIES, reports=REPORTS, pictures=links)
     print(write())

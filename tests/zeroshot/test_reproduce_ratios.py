@@ -114,6 +114,7 @@ def test_the_page_of_all_tables_leads_to_what_is_published(tmp_path: Path) -> No
         "runs/main/one/report.html",
         "runs/main/two/report.html",
         "runs/main/one/drawn.png",
+        "films/run.mp4",
         "#top",
     )
     (folder / "tables.html").write_text("".join(f'<a href="{link}">' for link in links))
@@ -121,11 +122,11 @@ def test_the_page_of_all_tables_leads_to_what_is_published(tmp_path: Path) -> No
         folder,
         target,
         reports=["main/one", "main/absent"],
-        pictures={"main/one/drawn.png": "../images/one.png"},
+        pictures={"main/one/drawn.png": "../images/one.png", "films/run.mp4": "../images/run.jpg"},
     )
     assert page is not None and page.read_text() == (
         '<a href="reports/main-one.html"><a href="main/two.json"><a href="../images/one.png">'
-        '<a href="#top">'
+        '<a href="../images/run.jpg"><a href="#top">'
     )
     (report,) = (target / "reports").iterdir()
     assert report.read_text() == "of one: zeroshot run --out results/tiny/runs/main/one"

@@ -97,7 +97,8 @@ def publish_page(
         folder: of everything that `zeroshot reproduce` made.
         target: folder of the copies, as of `publish`; reports go to its folder `reports`.
         reports: runs, PART/NAME, whose reports are copied, too, if they are there.
-        pictures: path below the folder of runs to the path of its copy, relative to `target`.
+        pictures: path below the folder of runs, or of a film, to the path of its copy, relative to
+            `target`.
     """
     if not (folder / HTML).exists():
         return None
@@ -109,13 +110,15 @@ def publish_page(
             _copy_text(report, target / copy, folder, target)
 
     def link(found: re.Match[str]) -> str:
-        path = found[1]
+        path = found[1].removeprefix(f"{RUNS}/")
         known = copied.get(path) or pictures.get(path)
-        return f'href="{known or f"{Path(path).parent}.json"}"'
+        if known is None:
+            known = found[1] if path == found[1] else f"{Path(path).parent}.json"
+        return f'href="{known}"'
 
     page = target / "index.html"
     _copy_text(folder / HTML, page, folder, target)
-    text = re.sub(rf'href="{RUNS}/([^"]+)"', link, page.read_text())
+    text = re.sub(r'href="([^"]+)"', link, page.read_text())
     write_atomically(page, text.encode())
     return page
 
