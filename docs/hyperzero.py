@@ -52,7 +52,7 @@ PICTURES = {f"main/{suite}/return-versus-context.png": f"hyperzero-{suite}.png" 
 GRIDS = {f"surfaces/{s}/surfaces.png": f"hyperzero-{s}-surfaces.png" for s in REACH[6:]}
 """The paper's figure 5, as surfaces."""
 SHOTS = {f"shots/{s}/return-versus-episodes.png": f"hyperzero-{s}-shots.png" for s in TRACK[:3]}
-REPORTS = ("surfaces/cheetah-speed-torso-reach", "shots/walker-speed", "main/walker-speed-reach")
+REPORTS = ("shots/walker-speed", "main/walker-speed-reach")
 """Runs whose whole reports are published."""
 BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
 
@@ -390,8 +390,7 @@ def _difference(effect: Effect, record: Record) -> tuple[float, float | None, fl
 if __name__ == "__main__":
     for folder in map(Path, sys.argv[1:]):
         print(publish(folder, ROOT / COPIES))
-        drawn = {**PICTURES, **GRIDS, **SHOTS}
-        copy_pictures(folder, drawn, ROOT / IMAGES)
+        copy_pictures(folder, drawn := {**PICTURES, **GRIDS, **SHOTS}, ROOT / IMAGES)
         for film in FILMED:
             if (made := film_path(film, folder)).exists():
                 film_strip(made, ROOT / IMAGES / _strip(film))
