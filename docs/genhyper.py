@@ -20,7 +20,13 @@ import numpy as np
 from zeroshot.finetune_starts import UNTRAINED
 from zeroshot.published import GENHYPER_TABLE_1
 from zeroshot.reproduce.genhyper import METHODS, OLDER, SIZES, UNIFORM
-from zeroshot.reproduce.genhyper_verdicts import ahead_of_published, near_experts, tuning_verdict
+from zeroshot.reproduce.genhyper_verdicts import (
+    UNLIKELY,
+    ahead_of_published,
+    chance_of,
+    near_experts,
+    tuning_verdict,
+)
 from zeroshot.reproduce.pages import (
     NOT_MEASURED,
     copy_pictures,
@@ -130,7 +136,9 @@ def verdict(records: Sequence[Record]) -> str:
         pairs = [pair for suite in UNIFORM for pair in _pairs(choice, suite, records)]
         if pairs:
             better, worse = sum(low > 0 for _, low, _ in pairs), sum(high < 0 for *_, high in pairs)
-            adds = "adds something" if better > worse else "adds nothing that these runs show"
+            adds = "adds nothing that these runs show"
+            if better > worse and chance_of(better, len(pairs)) < UNLIKELY:
+                adds = "adds something"
             said.append(
                 f"HypLatent {choice.said}: surely better in {better} of {len(pairs)} runs, surely "
                 f"worse in {worse}. What is left out there {adds}."

@@ -4,7 +4,12 @@ from typing import Any
 
 import pytest
 
-from zeroshot.reproduce.genhyper_verdicts import ahead_of_published, near_experts, tuning_verdict
+from zeroshot.reproduce.genhyper_verdicts import (
+    ahead_of_published,
+    chance_of,
+    near_experts,
+    tuning_verdict,
+)
 
 
 def line(**returns: float) -> dict[str, Any]:
@@ -98,3 +103,10 @@ def test_without_hyplatent_nothing_is_measured() -> None:
     assert tuning_verdict([tuning("scratch", [[-300.0, -200.0]])]) == (
         "What fine-tuning does to HypLatent's policy: not measured."
     )
+
+
+def test_one_sure_interval_among_many_is_chance() -> None:
+    assert chance_of(0, 9) == pytest.approx(1.0)
+    assert chance_of(1, 9) == pytest.approx(1.0 - 0.975**9)
+    assert chance_of(9, 9) == pytest.approx(0.025**9)
+    assert chance_of(2, 9) < 0.05 < chance_of(1, 9)

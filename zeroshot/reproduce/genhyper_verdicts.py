@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,11 @@ from zeroshot.finetune_starts import UNTRAINED
 from zeroshot.finetune_statistics import NEAR_EXPERT, expert_target, steps_to_reach
 from zeroshot.published import GENHYPER_TABLE_1
 from zeroshot.reproduce.pages import NOT_MEASURED
+
+UNLIKELY = 0.05
+"""From which probability down chance alone does not explain what was found."""
+ONE_SIDE = 0.025
+"""Probability that a 95 % interval lies on one given side of a difference of zero."""
 
 Record = Mapping[str, Any]
 Sizes = Mapping[tuple[str, int], Record]
@@ -44,6 +50,11 @@ def ahead_of_published(found: Sizes) -> str:
         f"Ahead of the paper's HypLatent: {', '.join(said)}. What the nearest expert reaches "
         "without learning anything, the experts bring, not the method."
     )
+
+
+def chance_of(n_sure: int, n: int) -> float:
+    """Probability of at least so many of n intervals above zero where there is no difference."""
+    return sum(comb(n, k) * ONE_SIDE**k * (1.0 - ONE_SIDE) ** (n - k) for k in range(n_sure, n + 1))
 
 
 def near_experts(found: Sizes) -> str:
