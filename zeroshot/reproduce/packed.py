@@ -16,18 +16,21 @@ from experts.store import write_atomically
 from zeroshot.finetune_results import RUNS as TUNED
 from zeroshot.finetune_results import file_name, piece_of, read_records
 from zeroshot.reproduce.folders import RUNS
-from zeroshot.results import ROWS, SETTINGS, ResultsFolder, lines_of, read_rows
+from zeroshot.results import ROWS, SETTINGS, ResultsFolder, Row, lines_of, read_rows
 from zeroshot.run import TRANSFER
 
 SUFFIX = ".jsonl.xz"
+DIGITS = 3
+"""Decimals of what is packed."""
 
 
 def pack(out: Path, folder: Path) -> list[Path]:
     """Writes a file a run, `PART/RUN.jsonl.xz`; returns their paths.
 
     The first line has the run's settings and its transfer matrix, the others are its rows, one an
-    episode. Those of a fine-tuning are its finished runs; the policies that it starts from are left
-    out. Unfinished ones are packed, too.
+    episode. Returns and outcomes are rounded to three decimals, which halves the files. Those of a
+    fine-tuning are its finished runs; the policies that it starts from are left out. Unfinished
+    ones are packed, too.
 
     Args:
         out: folder of a reproduction.
@@ -42,11 +45,12 @@ def pack(out: Path, folder: Path) -> list[Path]:
         run = settings.parent
         first: dict[str, Any] = {"settings": json.loads(settings.read_text())}
         if (run / TRANSFER).exists():
-            first["transfer"] = np.load(run / TRANSFER).tolist()
+            first["transfer"] = np.load(run / TRANSFER).round(DIGITS).tolist()
         tuned = (run / TUNED).is_dir()
         if tuned:
             first["fine_tuning"] = True
-        lines = lines_of([first, *(read_records(run) if tuned else read_rows(run / ROWS))])
+        rows = read_records(run) if tuned else [_rounded(row) for row in read_rows(run / ROWS)]
+        lines = lines_of([first, *rows])
         file = folder / run.parent.name / f"{run.name}{SUFFIX}"
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, lzma.compress(lines, preset=9))
@@ -86,6 +90,17 @@ def unpack(folder: Path, out: Path) -> list[str]:
             write_atomically(run / ROWS, lines_of(rows))
         made.write_json(SETTINGS, first["settings"])  # last: it makes the run
     return [run.relative_to(out / RUNS).as_posix() for run in absent.values()]
+
+
+def _rounded(row: Row) -> Row:
+    """A row with its return, its expert's, and what it did, rounded."""
+    found = dict(row)
+    for name in ("return", "expert_return"):
+        if name in row:
+            found[name] = round(row[name], DIGITS)
+    if "outcome" in row:
+        found["outcome"] = {name: round(value, DIGITS) for name, value in row["outcome"].items()}
+    return found
 
 
 def _run_of(file: Path, out: Path) -> Path:
