@@ -179,7 +179,12 @@ class Codec(nn.Module):
     def size(self) -> int:
         """Length of the generator's output."""
         codes = self.autoencoder
-        return len(self.scaling.offset) if codes is None else codes.code_size
+        return self.n_parameters if codes is None else codes.code_size
+
+    @property
+    def n_parameters(self) -> int:
+        """Length of a vector."""
+        return len(self.scaling.offset)
 
     def encode(self, vectors: Tensor) -> Tensor:
         """What the generator should put out for vectors (n, n_parameters): (n, size)."""

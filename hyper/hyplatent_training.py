@@ -33,6 +33,8 @@ LABEL_NOISE = (0.01, 0.2)
 """How far labels are moved from 1 and 0, uniformly, as in the discriminator's steps of the
 predecessor's code; in the generator's own it goes up to 0.3."""
 N_REPORTS = 100
+AT_ONCE = 16
+"""Vectors that are generated at once: few enough to stay in the processor's cache."""
 
 
 def reconstruction_loss(found: Tensor, wanted: Tensor) -> Tensor:
@@ -86,12 +88,15 @@ class WeightGenerator:
         device = next(self.network.parameters()).device
         draws = torch.from_numpy(np.asarray(noise, dtype=np.float32)).to(device)
         told = torch.from_numpy(np.asarray(conditions, dtype=np.float32)).to(device)
+        size = self.codec.n_parameters
+        found = np.empty((len(told), len(draws), size), np.float32)
         with torch.no_grad():
-            found = [
-                self.codec.decode(self.network(row.expand(len(draws), -1), draws)).cpu().numpy()
-                for row in told
-            ]
-        return np.stack(found)
+            for i, row in enumerate(told):
+                for start in range(0, len(draws), AT_ONCE):
+                    part = draws[start : start + AT_ONCE]
+                    codes = self.network(row.expand(len(part), -1), part)
+                    found[i, start : start + len(part)] = self.codec.decode(codes).cpu().numpy()
+        return found
 
 
 def train_generator(
