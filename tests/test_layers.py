@@ -32,7 +32,8 @@ THIRD_PARTY = {
 }
 """Which other libraries a package may import. dm_control and its models are read as data."""
 
-PLOTTING = {f"zeroshot/{name}.py" for name in ("figures", "audit_figures", "finetune_figures")}
+PLOTTED = ("figures", "audit_figures", "finetune_figures", "grid_figures")
+PLOTTING = {f"zeroshot/{name}.py" for name in PLOTTED}
 """The only files that may import matplotlib."""
 
 
