@@ -72,9 +72,7 @@ def build_turned(
     """
     known = family.context(**home)
     family.frames(contexts, known)  # says what is wrong before anything is read
-    origin = manifest_path(zoo, known)
-    if not origin.exists():
-        raise ValueError(f"`zoo` must have {origin}, it is absent")
+    origin = _start(zoo, known)
     if checkpoints is not None:
         last = recipe.warm_steps
         require("checkpoint_from", checkpoints.start, checkpoints.start <= last, f"at most {last}")
@@ -159,10 +157,7 @@ def turn_as_it_is(
     """
     known = family.context(**home)
     frames = family.frames(contexts, known, seam=seam)
-    origin = manifest_path(zoo, known)
-    if not origin.exists():
-        raise ValueError(f"`zoo` must have {origin}, it is absent")
-    expert = load_expert(origin)
+    expert = load_expert(_start(zoo, known))
     for frame, context in zip(frames, contexts, strict=True):
         if manifest_path(directory, context).exists():
             continue
@@ -170,6 +165,14 @@ def turn_as_it_is(
         told = {"home": expert_name(known), "seam": seam}
         record = {**found.record, "reward": reward, "turned_as_it_is": told}
         save_expert(evaluated(replace(found, record=record)), directory)
+
+
+def _start(zoo: Path, home: Context) -> Path:
+    """The manifest of home's expert."""
+    path = manifest_path(zoo, home)
+    if not path.exists():
+        raise ValueError(f"`zoo` must have {path}, it is absent")
+    return path
 
 
 def turn_checkpoints(

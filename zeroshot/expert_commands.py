@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -26,6 +27,12 @@ def _checkpoints(given: Build | Turn) -> CheckpointSchedule | None:
     from experts.batched_build import checkpoints_in
 
     return checkpoints_in(given.out, *asked)
+
+
+def _first_given(given: Build | Turn, names: Iterable[str]) -> str | None:
+    """The first of these options that is not at its default."""
+    defaults = {each.name: each.default for each in fields(given)}
+    return next((name for name in names if getattr(given, name) != defaults[name]), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,10 +173,8 @@ class Build(EngineOptions):
     def _refuse(self, names: tuple[str, ...], how: str) -> None:
         """Raises ValueError for the first of these options that is not at its default."""
         reason = "" if how == "must come with" else ": all its agents begin at once, in one process"
-        defaults = {each.name: each.default for each in fields(self)}
-        for name in names:
-            if getattr(self, name) != defaults[name]:
-                raise ValueError(f"`{name}` {how} --batched{reason}")
+        if name := _first_given(self, names):
+            raise ValueError(f"`{name}` {how} --batched{reason}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,10 +226,9 @@ class Turn:
         if self.seam is not None and not self.as_it_is:
             raise ValueError("`seam` must come with --as-it-is")
         if self.as_it_is:
-            defaults = {each.name: each.default for each in fields(self)}
-            for name in ("recipe", "warm_steps", "checkpoint_every", "relabelled", "seed"):
-                if getattr(self, name) != defaults[name]:
-                    raise ValueError(f"`{name}` must not come with --as-it-is: nothing is trained")
+            kept = ("checkpoint_every", "checkpoint_from", "checkpoint_last")
+            if name := _first_given(self, ("recipe", "warm_steps", *kept, "relabelled", "seed")):
+                raise ValueError(f"`{name}` must not come with --as-it-is: nothing is trained")
         return turn_experts(
             suite_of(self.suite),
             home=self.home,

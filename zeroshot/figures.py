@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -38,6 +38,23 @@ MOST_COLUMNS = 4
 DODGE, MOST_DODGED = 0.12, 0.84
 """Distance between neighbouring methods' markers, and between the outermost ones at most, as shares
 of the grid's step."""
+
+
+class MethodStyle(NamedTuple):
+    """How the i-th method is drawn; hollow once the colours are used up."""
+
+    colour: str
+    marker: str
+    face: str
+    again: bool
+
+
+def method_style(i: int) -> MethodStyle:
+    """Of the i-th method of a picture."""
+    again, place = divmod(i, len(METHOD_COLOURS))
+    colour = METHOD_COLOURS[place]
+    marker = METHOD_MARKERS[(i + again) % len(METHOD_MARKERS)]
+    return MethodStyle(colour, marker, "white" if again else colour, bool(again))
 
 
 def return_versus_context(
@@ -103,7 +120,7 @@ def _panel(
             )
     dodge = step * min(DODGE, MOST_DODGED / max(1, len(methods) - 1))
     for i, method in enumerate(methods):
-        colour, again = METHOD_COLOURS[i % len(METHOD_COLOURS)], i // len(METHOD_COLOURS)
+        marks = method_style(i)
         x, returns = _by_value([row for row in test if row["method"] == method], name)
         y = np.array([np.mean(r) for r in returns])
         ends = np.array([mean_interval(np.asarray(r), rng) for r in returns])
@@ -112,12 +129,12 @@ def _panel(
             x + (i - (len(methods) - 1) / 2) * dodge,
             y,
             yerr=np.abs(ends.T - y),
-            fmt=METHOD_MARKERS[(i + again) % len(METHOD_MARKERS)],
-            color=colour,
-            markersize=3.5 if again else 4.5,
-            markerfacecolor="white" if again else colour,
-            markeredgecolor=colour if again else "white",
-            markeredgewidth=1.0 if again else 0.5,
+            fmt=marks.marker,
+            color=marks.colour,
+            markersize=3.5 if marks.again else 4.5,
+            markerfacecolor=marks.face,
+            markeredgecolor=marks.colour if marks.again else "white",
+            markeredgewidth=1.0 if marks.again else 0.5,
             elinewidth=1.3,
             capsize=2,
             label=_once(axes, method),

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from zeroshot.figures import METHOD_COLOURS, METHOD_MARKERS, add_legend
+from zeroshot.figures import add_legend, method_style
 from zeroshot.references import EXPERT
 from zeroshot.report.heat import SEQUENTIAL
 from zeroshot.report.series import matrix
@@ -142,17 +142,17 @@ def _curve(axes: Axes, name: str, i: int, points: Sequence[Mapping[str, Any]]) -
     shots = np.array([point["shots"] for point in points])
     means = np.array([point["ratio"] for point in points])
     ends = np.array([point["ci"] for point in points])
-    colour, again = METHOD_COLOURS[i % len(METHOD_COLOURS)], i // len(METHOD_COLOURS)
+    style = method_style(i)
     axes.plot(
         shots,
         means,
-        color=colour,
+        color=style.colour,
         linewidth=1.4,
-        linestyle=(0, (4, 1.5)) if again else "solid",
-        marker=METHOD_MARKERS[(i + again) % len(METHOD_MARKERS)],
-        markerfacecolor="white" if again else colour,
+        linestyle=(0, (4, 1.5)) if style.again else "solid",
+        marker=style.marker,
+        markerfacecolor=style.face,
         markersize=4.5,
         label=name,
         zorder=3,
     )
-    axes.fill_between(shots, *ends.T, color=colour, alpha=0.07, linewidth=0, zorder=2)
+    axes.fill_between(shots, *ends.T, color=style.colour, alpha=0.07, linewidth=0, zorder=2)

@@ -154,6 +154,13 @@ BAD_USAGE = [
         "`seed` must not come with --as-it-is: nothing is trained",
     ),
     (
+        [
+            *"experts turn ant-dir --home direction=5 --zoo . --as-it-is".split(),
+            *"--checkpoint-last 3 --out {out}".split(),
+        ],
+        "`checkpoint_last` must not come with --as-it-is: nothing is trained",
+    ),
+    (
         [*"experts turn ant-dir --home direction=5 --zoo . --seam 5 --out".split(), "{out}"],
         "`seam` must come with --as-it-is",
     ),

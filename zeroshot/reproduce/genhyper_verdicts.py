@@ -126,9 +126,7 @@ def _steps(record: Record, start: str) -> list[float]:
         float(steps)
         for curve in record["curves"].get(start, ())
         for steps in steps_to_reach(
-            record["steps"],
-            curve["returns"],
-            [expert_target(curve["expert"])] * len(curve["returns"]),
+            record["steps"], curve["returns"], expert_target(curve["expert"])
         )
     ]
 

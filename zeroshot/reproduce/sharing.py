@@ -69,9 +69,9 @@ def units_elsewhere(work: PlannedRun, out: Path, experts: Experts) -> dict[Unit,
     missing -= whole_units(read_rows(own / ROWS), rows_per_unit(work))
     found: dict[Unit, list[Row]] = {}
     for file in sorted((out / RUNS).glob(f"*/*/{SETTINGS}")):
-        other, settings = file.parent, json.loads(file.read_text())
         if not missing:
             break
+        other, settings = file.parent, json.loads(file.read_text())
         if other == own or settings.get("suite") != work.suite:  # sooner known than the rest
             continue
         if settings != settings_now(work, other, experts):
