@@ -37,7 +37,7 @@ from experts.embedding import Embedding, context_inputs
 from experts.minibatches import Minibatches, States
 from experts.validation import require
 from hyper.blending import Blends
-from hyper.generator import Layers, WeightHeads, apply_layers, leading, trailing
+from hyper.generator import Layers, ToldLayers, WeightHeads, apply_layers, leading, trailing
 from hyper.trials import Trials
 
 AGGREGATION_SEED = 7_000_000
@@ -129,6 +129,7 @@ class Generator(nn.Module):
         action_size: int,
         config: HyperDistilConfig,
         generator: torch.Generator,
+        heads: type[WeightHeads] | type[ToldLayers] = WeightHeads,
     ) -> None:
         super().__init__()
         self.embedding = Embedding(
@@ -140,7 +141,7 @@ class Generator(nn.Module):
         )
         sizes = (observation_size, *config.policy_sizes, action_size)
         shapes = list(pairwise(sizes))
-        self.heads = WeightHeads(config.embedding_sizes[-1], shapes, generator=generator)
+        self.heads = heads(config.embedding_sizes[-1], shapes, generator=generator)
 
     def forward(self, contexts: Tensor) -> Layers:
         """Layers of the policies of contexts (n, n_inputs)."""
@@ -154,7 +155,13 @@ def action_loss(policy: Layers, states: States) -> Tensor:
 
 
 class HyperDistil:
-    """The method: `fit` learns from the experts of some contexts, for any context."""
+    """The method: `fit` learns from the experts of some contexts, for any context.
+
+    Attributes:
+        heads: make a policy's layers of the context's embedding, here every weight of them.
+    """
+
+    heads: type[WeightHeads] | type[ToldLayers] = WeightHeads
 
     def __init__(self, config: HyperDistilConfig | None = None) -> None:
         self.config = HyperDistilConfig() if config is None else config
@@ -196,7 +203,7 @@ class HyperDistil:
         blends = Blends(data, experts, seed, told) if config.blend_weight > 0 else None
         network = Generator(
             contexts.shape[1], data.family.observation_size, data.family.action_size,
-            config, generator,
+            config, generator, self.heads,
         )  # fmt: skip
         trials = None
         if config.trials:
@@ -235,6 +242,16 @@ class HyperDistil:
         )
         fitted.losses = {name: float(loss.detach()) for name, loss in losses.items()}
         return fitted
+
+
+class ConditionedDistil(HyperDistil):
+    """What the same teaching does for one policy that is told the context.
+
+    The control of `HyperDistil`: with the same embedding, rounds, blends and trials a context moves
+    only the biases of a first layer that all contexts share, as in `baselines.conditioned`.
+    """
+
+    heads = ToldLayers
 
 
 class FittedHyperDistil:
@@ -286,8 +303,8 @@ class FittedHyperDistil:
         with torch.no_grad():
             layers = self.network(self._told(contexts))
         return MLPPolicies(
-            tuple(weight.numpy() for weight, _ in layers),
-            tuple(bias[:, 0].numpy() for _, bias in layers),
+            tuple(weight.detach().numpy() for weight, _ in layers),
+            tuple(bias[:, 0].detach().numpy() for _, bias in layers),
             activation="relu",
             mean=self._mean[None],
             scale=self._scale[None],

@@ -1,4 +1,4 @@
-"""From an embedding to the weights of one small network per context, and applying them."""
+"""From an embedding to the layers of one small network per context, and applying them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from experts.embedding import linear
+from experts.embedding import initialise, linear
 
 FIRST_LAYER_BOUND = 0.05
 """Heads of all layers but the last start from U(±bound), as in HyperZero's released code."""
@@ -57,6 +57,42 @@ class WeightHeads(nn.Module):
         for head, (fan_in, fan_out) in zip(self.heads, self.shapes, strict=True):
             matrix = head(embeddings).reshape(-1, fan_in + 1, fan_out)
             layers.append((matrix[:, :-1], matrix[:, -1:]))
+        return layers
+
+
+class ToldLayers(nn.Module):
+    """One multi-layer perceptron for all contexts, whose first layer is told the embedding.
+
+    W1 [s, z] is S s + Z z, so that each context has the same weights and first biases of its own.
+    """
+
+    def __init__(
+        self,
+        embedding_size: int,
+        shapes: Sequence[tuple[int, int]],
+        *,
+        generator: torch.Generator,
+    ) -> None:
+        """Builds the layers, see `WeightHeads`."""
+        super().__init__()
+        (fan_in, fan_out), *others = shapes
+        self.observation_size = fan_in
+        told = [(fan_in + embedding_size, fan_out), *others]
+        layers = [linear(*shape) for shape in told]
+        for layer in layers:
+            initialise(layer, "orthogonal", generator)
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, embeddings: Tensor) -> Layers:
+        """Layers of n networks from embeddings (n, embedding_size)."""
+        n, layers = len(embeddings), []
+        for i, layer in enumerate(self.layers):
+            weight: Tensor = layer.get_parameter("weight")
+            biases: Tensor = layer.get_parameter("bias").expand(n, -1)
+            if i == 0:
+                weight, told = weight.tensor_split([self.observation_size], dim=1)
+                biases = biases + nn.functional.linear(embeddings, told)
+            layers.append((weight.T.expand(n, -1, -1), biases[:, None]))
         return layers
 
 

@@ -36,6 +36,9 @@ N_RESAMPLES = 2000
 TRIVIAL = ("nearest", BLIND, "best-of-direction", "interpolation", "interpolation-actions")
 """Rows that learn nothing: training experts chosen or averaged."""
 
+ABLATED = "-without-"
+"""In the names of methods that lack one of their parts."""
+
 PROFILE_TAUS = tuple(round(0.05 * i, 2) for i in range(25))
 """Scores at which performance profiles are evaluated, 0 to 1.2."""
 
@@ -54,10 +57,10 @@ def compare(rows: Sequence[Row], methods: Mapping[str, Mapping[str, Any]]) -> di
         `resampling`, what intervals redraw (see `resamples`); `vs`, for every method the pairwise
         comparison with every other row: `difference` of the ratios on the cells (seed, context)
         that both have, its 95 % interval `ci`, `probability` of improvement and `n_cells`;
-        `as_good_as_learned`, the rows of `TRIVIAL` that the best learned method does not surely
-        beat; `score_ci`, intervals of the scores that redraw runs as well; `profile`, the share of
-        (seed, context) with a score above each of `taus`; and `gap`, what `ratio` and `score` lose
-        from training to test contexts, for runs with training rows.
+        `best_learned`, see there; `as_good_as_learned`, the rows of `TRIVIAL` that it does not
+        surely beat; `score_ci`, intervals of the scores that redraw runs as well; `profile`, the
+        share of (seed, context) with a score above each of `taus`; and `gap`, what `ratio` and
+        `score` lose from training to test contexts, for runs with training rows.
     """
     by_method = cells(rows)
     vs = {
@@ -70,10 +73,12 @@ def compare(rows: Sequence[Row], methods: Mapping[str, Mapping[str, Any]]) -> di
         if methods[name]["kind"] == "method"
     }
     scores = _scores(by_method)
+    best = best_learned(by_method, {name: row["kind"] for name, row in methods.items()})
     return {
         "resampling": {name: resamples(list(by_cell))[0] for name, by_cell in by_method.items()},
         "vs": vs,
-        "as_good_as_learned": as_good_as_learned(methods, vs),
+        "best_learned": best,
+        "as_good_as_learned": [] if best is None else as_good_as_learned(best, vs[best]),
         "score_ci": {name: _score_interval(by_cell) for name, by_cell in scores.items()},
         "profile": {
             "taus": list(PROFILE_TAUS),
@@ -112,23 +117,37 @@ def resamples(found: Sequence[Cell]) -> tuple[str, NDArray[np.intp]]:
     return (WITHIN_CONTEXTS if shared else CLUSTERS), _drawn(draw, len(runs), len(runs[0]))
 
 
-def as_good_as_learned(
-    methods: Mapping[str, Mapping[str, Any]], vs: Mapping[str, Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """Rows that learn nothing and that the best learned method does not surely beat.
+def best_learned(by_method: Mapping[str, ByCell], kinds: Mapping[str, str]) -> str | None:
+    """The learned method with the highest ratio, which is also what pairs are compared by.
+
+    On the cells that all learned methods have, if there are any. A method without one of its parts
+    (`-without-`) is passed by where there is another: the best of many variants is so by chance.
+
+    Args:
+        by_method: method to its cells.
+        kinds: method to `method` or `reference`.
+
+    Returns:
+        None if nothing has learned.
+    """
+    learned = [name for name in by_method if kinds[name] == "method" and name not in TRIVIAL]
+    whole = [name for name in learned if ABLATED not in name] or learned
+    return _highest(by_method, whole)
+
+
+def as_good_as_learned(best: str, pairs: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows that learn nothing and that a learned method does not surely beat.
 
     Those where the interval of the method's advantage contains 0 or lies below it, and all where
     there is but one cell, of which no interval can be had.
+
+    Args:
+        best: the method.
+        pairs: other row to the method's comparison with it.
     """
-    learned = [
-        name for name, row in methods.items() if row["kind"] == "method" and name not in TRIVIAL
-    ]
-    if not learned:
-        return []
-    best = max(learned, key=lambda name: _rank(methods[name]))
     return [
         {"row": name, "learned": best, "difference": pair["difference"], "ci": pair["ci"]}
-        for name, pair in vs[best].items()
+        for name, pair in pairs.items()
         if name in TRIVIAL and interval_of(pair)[0] <= 0.0
     ]
 
@@ -170,10 +189,59 @@ def few_shot_curves(rows: Sequence[Row]) -> dict[str, dict[str, list[dict[str, A
     return found
 
 
+def few_shot_best(rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
+    """What learning is worth once there are episodes of the test context.
+
+    Returns:
+        Protocol to one record a number of `shots` above 0, ascending: `learned` and `row`, the best
+        learned method and the best row that learns nothing of those that the protocol adapts, with
+        their ratios `learned_ratio` and `row_ratio` on the cells that both have, the `difference`
+        and its 95 % interval `ci`. Empty without shots, or where one of the two is missing.
+    """
+    kinds = {row["method"]: row["kind"] for row in rows}
+    found: dict[str, list[dict[str, Any]]] = {}
+    adapted = [row for row in rows if row.get("shots", 0) > 0]
+    for protocol, shots in sorted({(row["protocol"], row["shots"]) for row in adapted}):
+        by_method = cells_of(
+            [row for row in adapted if (row["protocol"], row["shots"]) == (protocol, shots)]
+        )
+        learned = best_learned(by_method, kinds)
+        trivial = _highest(by_method, [name for name in by_method if name in TRIVIAL])
+        if learned is None or trivial is None:
+            continue
+        ratios = _ratios(by_method, (learned, trivial))
+        pair = _pair(by_method[learned], by_method[trivial])
+        found.setdefault(protocol, []).append(
+            {
+                "shots": shots,
+                "learned": learned,
+                "learned_ratio": ratios[learned],
+                "row": trivial,
+                "row_ratio": ratios[trivial],
+                "difference": pair["difference"],
+                "ci": list(interval_of(pair)) if pair["n_cells"] > 1 else [None, None],
+            }
+        )
+    return found
+
+
 @lru_cache(maxsize=4)
 def _drawn(draw: Draw, n_runs: int, n_contexts: int) -> NDArray[np.intp]:
     rng = np.random.default_rng(BOOTSTRAP_SEED)
     return draw(n_runs, n_contexts, rng, n_resamples=N_RESAMPLES)
+
+
+def _highest(by_method: Mapping[str, ByCell], names: Sequence[str]) -> str | None:
+    """The method of the highest ratio, on the cells that all have, or else on its own."""
+    ratios = _ratios(by_method, names)
+    return max(ratios, key=lambda name: ratios[name], default=None)
+
+
+def _ratios(by_method: Mapping[str, ByCell], names: Sequence[str]) -> dict[str, float]:
+    shared = set.intersection(*(set(by_method[name]) for name in names)) if names else set()
+    return {
+        name: ratio(*_columns(by_method[name], sorted(shared or by_method[name]))) for name in names
+    }
 
 
 def _point(shots: int, by_cell: ByCell) -> dict[str, Any]:
@@ -255,7 +323,3 @@ def _gaps(
         }
         for name, by_cell in trained.items()
     }
-
-
-def _rank(row: Mapping[str, Any]) -> tuple[float, float]:
-    return (-np.inf if row["score"] is None else row["score"], row["ratio"])

@@ -54,6 +54,13 @@ def warnings(summary: Mapping[str, Any]) -> list[str]:
         f"method: ratio {found['difference']:+.3f} for {found['learned']}, 95 % interval "
         f"[{found['ci'][0]:+.3f}, {found['ci'][1]:+.3f}]"
         for found in summary.get("as_good_as_learned", ())
+    ] + [
+        f"{found['row']}, which learns nothing, is as good as {found['learned']}, the best learned "
+        f"method, after {found['shots']} episode{'s' * (found['shots'] > 1)} of {protocol}: ratio "
+        f"{found['difference']:+.3f} for {found['learned']}"
+        for protocol, records in summary.get("few_shot_best", {}).items()
+        for found in records
+        if found["ci"][0] is None or found["ci"][0] <= 0.0
     ]
 
 

@@ -54,6 +54,10 @@ def _hyperdistil(doc: str, **changes: Any) -> MethodRecord:
     )
 
 
+def _conditioned_distil(doc: str, **changes: Any) -> MethodRecord:
+    return replace(_hyperdistil(doc, **changes), target="hyper.distilled:ConditionedDistil")
+
+
 def _conditioned(doc: str, preset: str = "", **changes: Any) -> MethodRecord:
     return MethodRecord(
         doc=doc,
@@ -115,6 +119,10 @@ METHODS: dict[str, MethodRecord] = {
     ),
     "hyperdistil-one-layer": _hyperdistil(
         "the same, policies of one hidden layer as HyperZero's", policy_sizes=(256,)
+    ),
+    "conditioned-distilled": _conditioned_distil(
+        "one policy that takes the context's embedding, taught as hyperdistil is",
+        policy_sizes=(256, 256),
     ),
     "hyplatent": _hyplatent("GenHyper's generator of policies' weights: mean of its samples"),
     "hyplatent-sample": _hyplatent("the same, one of its samples", answer="sample"),

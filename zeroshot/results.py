@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experts.store import write_atomically
+from zeroshot.references import EXPERT
 
 ROWS = "results.jsonl"
 SUMMARY = "summary.json"
@@ -145,6 +146,21 @@ def read_rows(path: Path) -> list[Row]:
     return rows
 
 
+def judged(rows: Sequence[Row]) -> list[Row]:
+    """The rows, in a context all beside the same episodes of its expert.
+
+    A row has its expert's return from when its unit was played. Whether an expert falls can hang on
+    the last bits of its actions, which machines do not share, so units of one run may differ there.
+    Where the row `expert` itself was played, its mean return in a split's context counts for all.
+    """
+    played: dict[tuple[Any, ...], list[float]] = {}
+    for row in rows:
+        if row["method"] == EXPERT and not row.get("shots"):
+            played.setdefault(_cell(row), []).append(row["return"])
+    means = {cell: float(np.mean(returns)) for cell, returns in played.items()}
+    return [{**row, "expert_return": means.get(_cell(row), row["expert_return"])} for row in rows]
+
+
 def plain(value: Any) -> Any:
     """`value` as it comes back from JSON, for comparisons with what was stored."""
     return json.loads(json.dumps(value))
@@ -153,6 +169,10 @@ def plain(value: Any) -> Any:
 def unit_of(row: Row) -> Unit:
     """The unit that a row belongs to."""
     return Unit(row["method"], row["seed"])
+
+
+def _cell(row: Row) -> tuple[Any, ...]:
+    return (row["seed"], row["split"], *row["context"].values())
 
 
 def _check_settings(path: Path, settings: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from experts.collections import fingerprint as collection_fingerprint
 from experts.engines import Engine
 from experts.provenance import command, commit, machine, now, versions
 from zeroshot.bench import Bench, method_named
-from zeroshot.comparisons import compare, few_shot_curves
+from zeroshot.comparisons import compare, few_shot_best, few_shot_curves
 from zeroshot.fewshot import FROM_SCRATCH, checked_shots
 from zeroshot.frozen import split_of
 from zeroshot.methods import config_of
@@ -32,6 +32,7 @@ from zeroshot.results import (
     ResultsFolder,
     Row,
     Unit,
+    judged,
     open_results,
     plain,
     unit_of,
@@ -146,7 +147,7 @@ def run(
                 "split_rule": str(rule),
                 "shots": list(n_shots),
                 "n_test": n_test,
-                **_summary(suite, folder.read(), units, complete, time.monotonic() - start),
+                **_summary(suite, judged(folder.read()), units, complete, time.monotonic() - start),
             }
             folder.write_json(SUMMARY, summary)
             return summary
@@ -334,6 +335,7 @@ def _summary(
         "methods": methods,
         **compare(rows, methods),
         "few_shot": few_shot_curves(rows),
+        "few_shot_best": few_shot_best(rows),
         "suite_version": suite.version,
         "complete": complete,
         "seeds": sorted({unit.seed for unit in units} | {row["seed"] for row in rows}),

@@ -7,7 +7,7 @@ import torch
 
 from experts import MLPPolicies, Rollouts
 from experts.minibatches import Minibatches, States
-from hyper import FittedHyperDistil, HyperDistil, HyperDistilConfig
+from hyper import ConditionedDistil, FittedHyperDistil, HyperDistil, HyperDistilConfig
 from hyper.distilled import _hard_steps, action_loss
 from hyper.trials import Trials
 
@@ -162,6 +162,19 @@ def test_gradients_are_scaled_down_to_max_norm(data: Rollouts) -> None:
     found = {key: actions(fitted, data) for key, fitted in fits.items()}
     np.testing.assert_allclose(found[1e-14, 1], found[1e-14, 6], atol=1e-6)
     assert np.abs(found[0.5, 1] - found[0.5, 6]).max() > 1e-3
+
+
+def test_the_control_shares_all_weights_and_moves_the_first_biases(data: Rollouts) -> None:
+    """It is taught alike: by the same rounds and blends, and as well where contexts are trained."""
+    config = HyperDistilConfig(**SMALL, updates=600, batch_states=32, rounds=2, noise=(0.1,))
+    fitted = ConditionedDistil(config).fit(data, seed=0)
+    found = fitted.generated([{"speed": 1.3}, {"speed": -2.0}])
+    for weight in found.weights:
+        assert np.array_equal(weight[0], weight[1])
+    assert [np.array_equal(*bias) for bias in found.biases] == [False, True, True]
+    assert set(fitted.losses) == {"action", "blend"}
+    labels = data.labels.reshape(len(data), -1, 6)
+    assert np.mean((actions(fitted, data) - labels) ** 2) < 0.04 * labels.var()
 
 
 def test_experts_without_critics_will_do(data: Rollouts) -> None:

@@ -3,6 +3,7 @@ import torch
 from hyper.generator import (
     FIRST_LAYER_BOUND,
     LAST_LAYER_BOUND,
+    ToldLayers,
     WeightHeads,
     apply_layers,
     leading,
@@ -87,3 +88,12 @@ def test_networks_of_different_tasks_do_not_mix():
     alone = apply_layers(network(embeddings[1:2]), inputs[1:2])
     torch.testing.assert_close(apply_layers(network(embeddings), inputs)[1:2], alone)
     assert alone.shape == (1, 6, 2)
+
+
+def test_told_layers_are_one_network_that_takes_the_embedding_beside_the_state():
+    network = ToldLayers(4, SHAPES, generator=torch.Generator().manual_seed(0))
+    embeddings, inputs = normal(3, 4), normal(3, 6, 5, seed=1)
+    hidden = torch.cat([inputs, embeddings[:, None].expand(-1, 6, -1)], dim=-1)
+    first, second, last = network.layers
+    expected = last(torch.relu(second(torch.relu(first(hidden)))))
+    torch.testing.assert_close(apply_layers(network(embeddings), inputs), expected)

@@ -10,6 +10,7 @@ from zeroshot.comparisons import (
     PROFILE_TAUS,
     WITHIN_CONTEXTS,
     compare,
+    few_shot_best,
     few_shot_curves,
     resamples,
 )
@@ -17,6 +18,7 @@ from zeroshot.leaderboard import print_leaderboard
 from zeroshot.summary import cells, summarise_methods
 
 EXPERT = 100.0
+LEARNED = ("mine", "other", "interpolation")
 
 
 def rows_of(method: str, returns: dict[tuple[int, float], float], **also: Any) -> Any:
@@ -24,7 +26,7 @@ def rows_of(method: str, returns: dict[tuple[int, float], float], **also: Any) -
     return [
         {
             "method": method,
-            "kind": "method" if method in ("mine", "other", "interpolation") else "reference",
+            "kind": "method" if method.split("-")[0] in LEARNED else "reference",
             "seed": seed,
             "context": {"speed": speed},
             "split": "test",
@@ -129,6 +131,7 @@ def told(rows: Any) -> str:
         "episodes": 1,
         "shots": [1, 5],
         "few_shot": few_shot_curves(rows),
+        "few_shot_best": few_shot_best(rows),
     }
     stream = io.StringIO()
     print_leaderboard(summary, Console(file=stream))
@@ -148,6 +151,29 @@ def test_the_leaderboard_begins_with_what_needs_no_learning() -> None:
         "for mine, 95 % interval ["
     )
     assert "x 2 splits (gap)" in text
+
+
+def test_the_best_is_so_by_what_pairs_are_compared_by() -> None:
+    """Interquartile means of scores, by which the table is sorted, pass failures by."""
+    steady = same([[90.0, 90.0, 90.0, 90.0]])
+    failing = same([[95.0, 95.0, 95.0, 0.0]])
+    rows = rows_of("best-single", same([[0.0] * 4])) + rows_of("mine", steady)
+    rows += rows_of("other", failing)
+    assert next(iter(summarise_methods(rows))) == "other"
+    found = compared(rows + rows_of("nearest", same([[92.0, 85.0, 92.0, 92.0]])))
+    assert found["best_learned"] == "mine"
+    assert {row["learned"] for row in found["as_good_as_learned"]} == {"mine"}
+    more = rows + rows_of("mine-without-part", same([[99.0] * 4]))
+    assert compared(more)["best_learned"] == "mine", "a variant of many is best by chance"
+    alone = [row for row in more if row["method"] not in ("mine", "other")]
+    assert compared(alone)["best_learned"] == "mine-without-part"
+
+
+def test_the_best_is_so_on_the_cells_that_all_methods_have() -> None:
+    """Of two splits one may be harder, and not all methods may have been played on it."""
+    rows = rows_of("mine", same([[80.0], [20.0]])) + rows_of("other", same([[70.0]]))
+    rows += rows_of("best-single", same([[0.0], [0.0]]))
+    assert compared(rows)["best_learned"] == "mine"
 
 
 def test_interpolation_counts_as_learning_nothing() -> None:
@@ -174,6 +200,30 @@ def test_few_shot_intervals_hold_their_ratio_for_negative_returns() -> None:
     points = few_shot_curves(rows)["demonstrations"]["mine"]
     assert [point["ratio"] for point in points] == pytest.approx([0.8875, 1.005])
     assert all(point["ci"][0] < point["ratio"] < point["ci"][1] for point in points)
+
+
+def test_few_shot_the_best_learned_is_compared_with_what_learns_nothing() -> None:
+    after = {"protocol": "demonstrations", "split": "test"}
+    rows = ROWS + rows_of("mine", same([[99.0, 99.0], [99.0, 99.0]]), shots=1, **after)
+    rows += rows_of("other", same([[90.0, 90.0], [90.0, 90.0]]), shots=1, **after)
+    rows += rows_of("nearest", same([[80.0, 82.0], [80.0, 82.0]]), shots=1, **after)
+    rows += rows_of("from-scratch", same([[100.0, 100.0], [100.0, 100.0]]), shots=1, **after)
+    rows += rows_of("mine", same([[94.0, 96.0], [94.0, 96.0]]), shots=5, **after)
+    rows += rows_of("nearest", same([[97.0, 95.0], [98.0, 96.0]]), shots=5, **after)
+    first, second = few_shot_best(rows)["demonstrations"]
+    assert (first["shots"], first["learned"], first["row"]) == (1, "mine", "nearest")
+    assert (first["learned_ratio"], first["row_ratio"]) == pytest.approx((0.99, 0.81))
+    assert first["difference"] == pytest.approx(0.18) and first["ci"][0] > 0.0
+    assert (second["shots"], second["difference"]) == (5, pytest.approx(-0.015))
+    text = " ".join(told(rows).split())
+    assert (
+        "nearest, which learns nothing, is as good as mine, the best learned method, after 5 "
+        "episodes of demonstrations: ratio -0.015 for mine" in text
+    )
+    assert "after 1 episodes" not in text
+    assert few_shot_best(ROWS) == {}
+    without = [row for row in rows if row["method"] != "nearest"]
+    assert few_shot_best(without) == {}, "there is nothing to compare with"
 
 
 def test_few_shot_curves_begin_with_the_zero_shot_rows() -> None:

@@ -117,3 +117,27 @@ def test_handed_out_experts_are_told() -> None:
     found = verdict(replace(run, rows=[*rows, *(row for row in run.rows if row is not mine)]))
     said = " ".join(found.sentences)
     assert "For 50.0 % of these contexts it hands out the policy of a training expert" in said
+
+
+def test_the_best_is_the_summarys_own() -> None:
+    """Not the first of the table, which is in order of scores."""
+    run = run_of({"nearest": (0.1, 0.05, 0.2)})
+    first = {"other": {"kind": "method", "ratio": 0.5, "score": 0.99}, **run.summary["methods"]}
+    rows = [*run.rows, {**run.rows[0], "method": "other", "kind": "method", "return": 50.0}]
+    for also in ({"best_learned": "mine"}, {}):
+        found = replace(run, rows=rows, summary={**run.summary, "methods": first, **also})
+        assert verdict(found).best == "mine", "earlier summaries do not tell it"
+
+
+def test_what_episodes_of_the_context_are_worth_is_told() -> None:
+    run = run_of({"nearest": (0.1, 0.05, 0.2)})
+    best = {"learned": "mine", "learned_ratio": 0.97, "row": "nearest", "row_ratio": 0.99}
+    one = {**best, "shots": 1, "difference": 0.01, "ci": [-0.01, 0.02]}
+    ten = {**best, "shots": 10, "difference": -0.02, "ci": [-0.03, -0.01]}
+    summary = {**run.summary, "few_shot_best": {"demonstrations": [one, ten]}}
+    said = verdict(replace(run, summary=summary)).sentences
+    assert (
+        "After 1 episode of demonstrations the best learned method, mine, is not told apart from "
+        "nearest (99.0 %): the difference is +1.0 points."
+    ) in said
+    assert any(line.startswith("After 10 episodes") and "loses to nearest" in line for line in said)

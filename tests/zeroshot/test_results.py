@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from zeroshot.results import ROWS, ResultsFolder, Unit, open_results, read_rows
+from zeroshot.results import ROWS, ResultsFolder, Unit, judged, open_results, read_rows
 
 SETTINGS = {"suite": "tiny", "n_episodes": 2, "grid": (1, 2)}
 
@@ -91,3 +91,26 @@ def test_returns_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Out of range float values"):
         ResultsFolder(tmp_path).append([{"return": float("nan")}])
     assert not (tmp_path / ROWS).exists()
+
+
+def test_rows_of_a_context_are_judged_by_the_same_episodes_of_its_expert() -> None:
+    """Not those of a resumption elsewhere, where the expert may have fallen."""
+
+    def row(method: str, seed: int, own: float, expert: float, **also: object) -> dict[str, object]:
+        context = {"speed": 1.0}
+        found = {"method": method, "seed": seed, "split": "test", "context": context}
+        return {**found, "return": own, "expert_return": expert, **also}
+
+    rows = [
+        row("expert", 0, 90.0, 95.0),
+        row("expert", 0, 100.0, 95.0),
+        row("mine", 0, 80.0, 60.0),
+        row("mine", 0, 85.0, 60.0, shots=5),
+        row("mine", 1, 80.0, 60.0),
+        row("mine", 0, 80.0, 60.0) | {"split": "train"},
+        row("expert", 1, 50.0, 60.0, shots=5),
+    ]
+    found = judged(rows)
+    assert [one["expert_return"] for one in found] == [95.0, 95.0, 95.0, 95.0, 60.0, 60.0, 60.0]
+    assert rows[2]["expert_return"] == 60.0, "what is stored stays"
+    assert [one["return"] for one in found] == [one["return"] for one in rows]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroshot.references import EXPERT
-from zeroshot.results import ROWS, SETTINGS, SUMMARY, Row, read_rows
+from zeroshot.results import ROWS, SETTINGS, SUMMARY, Row, judged, read_rows
 from zeroshot.suites import SUITES, Suite
 
 TRANSFER = "transfer.npy"
@@ -135,7 +135,7 @@ def read_run(path: Path) -> RunFolder:
         path=path,
         summary=summary,
         settings=json.loads(settings.read_text()) if settings.exists() else {},
-        rows=read_rows(path / ROWS),
+        rows=judged(read_rows(path / ROWS)),
         transfer=np.load(transfer) if transfer.exists() else None,
         suite=suite,
     )

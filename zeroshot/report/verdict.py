@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from zeroshot.comparisons import TRIVIAL, interval_of
+from zeroshot.comparisons import TRIVIAL, best_learned, interval_of
 from zeroshot.report.runs import RunFolder
 from zeroshot.report.series import paired_difference, ratio_interval
-from zeroshot.summary import share_of_copies
+from zeroshot.summary import cells, share_of_copies
 
 Status = Literal["better", "tie", "worse", "nothing learned"]
+
+WORDS = {"better": "is better than", "tie": "is not told apart from", "worse": "loses to"}
+"""By a comparison's status."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +48,8 @@ class Verdict:
     """What the top of a report says about one run.
 
     Attributes:
-        best: the learned method with the highest score, None if there is none.
+        best: the learned method with the highest ratio, see `comparisons.best_learned`; None if
+            there is none.
         ratio: of its return to the experts', see `statistics.ratio`.
         low: lower end of the ratio's 95 % interval.
         high: upper end.
@@ -52,6 +57,8 @@ class Verdict:
         n_cells: contexts of these splits in which it was played.
         copies: share of these contexts for which it hands out a training expert as it is.
         comparisons: with the trivial rows, the strongest first.
+        few_shot: protocol and number of episodes, and the best learned method there against the
+            best trivial row.
     """
 
     best: str | None = None
@@ -62,6 +69,7 @@ class Verdict:
     n_cells: int = 0
     copies: float = 0.0
     comparisons: tuple[Comparison, ...] = ()
+    few_shot: tuple[tuple[str, int, str, Comparison], ...] = ()
 
     @property
     def status(self) -> Status:
@@ -104,9 +112,8 @@ class Verdict:
                 f"For {_percent(self.copies)} of these contexts it hands out the policy of a "
                 "training expert as it is."
             )
-        words = {"better": "is better than", "tie": "is not told apart from", "worse": "loses to"}
         lines += [
-            f"It {words[c.status]} {c.name} ({_percent(c.ratio)}): the difference is "
+            f"It {WORDS[c.status]} {c.name} ({_percent(c.ratio)}): the difference is "
             f"{_points(c.difference)} points"
             + (
                 f", 95 % interval {_points(c.low)} to {_points(c.high)}."
@@ -117,19 +124,29 @@ class Verdict:
         ]
         if self.status in ("tie", "worse"):
             lines.append("So these results do not show that learning pays off on this suite.")
+        lines += [
+            f"After {shots} episode{'s' * (shots > 1)} of {protocol} the best learned method, "
+            f"{learned}, {WORDS[c.status]} {c.name} ({_percent(c.ratio)}): the difference is "
+            f"{_points(c.difference)} points."
+            for protocol, shots, learned, c in self.few_shot
+        ]
         if self.n_splits == 1:
             lines.append("It was fitted on one split only: the intervals say nothing about others.")
         return lines
 
 
 def verdict(run: RunFolder) -> Verdict:
-    """Compares the learned method of the highest score with every trivial row, in pairs."""
+    """Compares the learned method of the highest ratio with every trivial row, in pairs."""
     learned = [name for name in run.methods if not _trivial(name)]
     rows = {name: [row for row in run.test if row["method"] == name] for name in _played(run)}
     learned = [name for name in learned if rows.get(name)]
     if not learned:
         return Verdict()
-    best = learned[0]  # a summary's methods are in order of their scores
+    best = run.summary.get("best_learned")
+    if best not in learned:  # summaries of earlier versions do not tell
+        by_method = cells(run.test)
+        kinds = {name: run.summary["methods"][name]["kind"] for name in by_method}
+        best = best_learned(by_method, kinds) or learned[0]
     ratio, low, high = ratio_interval(rows[best])
     return Verdict(
         best=best,
@@ -148,6 +165,11 @@ def verdict(run: RunFolder) -> Verdict:
                 ),
                 key=lambda comparison: comparison.difference,
             )
+        ),
+        few_shot=tuple(
+            (protocol, found["shots"], found["learned"], _of_few_shot(found))
+            for protocol, records in run.summary.get("few_shot_best", {}).items()
+            for found in records
         ),
     )
 
@@ -168,6 +190,17 @@ def compared(run: RunFolder, method: str, name: str) -> Comparison | None:
         difference, low, high = paired_difference(mine, other)
     ratio = run.summary["methods"][name]["ratio"]
     return Comparison(name=name, ratio=ratio, difference=difference, low=low, high=high)
+
+
+def _of_few_shot(found: Mapping[str, Any]) -> Comparison:
+    low, high = found["ci"]
+    return Comparison(
+        name=found["row"],
+        ratio=found["row_ratio"],
+        difference=found["difference"],
+        low=-np.inf if low is None else low,
+        high=np.inf if high is None else high,
+    )
 
 
 def _trivial(name: str) -> bool:

@@ -50,6 +50,7 @@ DISTILLED = (
     "hyperdistil-without-trials",
     "hyperdistil-without-logarithm",
     "hyperdistil-one-layer",
+    "conditioned-distilled",
 )
 RELEASED_META = (
     "maml",

@@ -17,7 +17,7 @@ from zeroshot.reproduce.execution import Outcome
 from zeroshot.reproduce.folders import folder_of, target_of
 from zeroshot.reproduce.plan import PlannedFineTuning, PlannedRun
 from zeroshot.reproduce.tuning import comparison_of, tuning_record
-from zeroshot.results import ROWS, SETTINGS, SUMMARY, read_rows
+from zeroshot.results import ROWS, SETTINGS, SUMMARY, judged, read_rows
 from zeroshot.summary import cells
 
 RESULTS = "results"
@@ -25,10 +25,16 @@ RESULTS = "results"
 
 KEPT = (
     "suite", "suite_version", "split_rule", "train_fraction", "shots", "n_test", "episodes",
-    "seeds", "complete", "methods", "score_ci", "as_good_as_learned", "few_shot", "command",
-    "commit", "versions", "machine", "date",
+    "seeds", "complete", "methods", "score_ci", "best_learned", "as_good_as_learned",
+    "few_shot", "few_shot_best", "command", "commit", "versions", "machine", "date",
 )  # fmt: skip
 """Of a run's summary; performance profiles are left to it."""
+
+NOT_IN_OLDER_ONES = (
+    "as_good_as_learned", "best_learned", "experts", "collection", "part", "few_shot",
+    "few_shot_best", "gap",
+)  # fmt: skip
+"""What earlier versions did not write; None there."""
 
 UNINFORMATIVE = ("expert", "random", "zero", "from-scratch")
 """Rows that no method is compared with in pairs here."""
@@ -54,10 +60,11 @@ def write_record(work: PlannedRun, out: Path) -> dict[str, Any]:
     folder = folder_of(work, out)
     summary = json.loads((folder / SUMMARY).read_text())
     settings = json.loads((folder / SETTINGS).read_text())
-    rows = read_rows(folder / ROWS)
+    rows = judged(read_rows(folder / ROWS))
     by_method = cells(rows)
     found: dict[str, Any] = {"part": work.part, "name": work.name}
-    found |= {name: summary[name] for name in KEPT}
+    known = set(summary) | (set(KEPT) - set(NOT_IN_OLDER_ONES))
+    found |= {name: summary[name] for name in KEPT if name in known}
     found["gap"] = summary.get("gap") or None
     found["methods"] = {
         name: {**row, **_by_seed(by_method[name])} for name, row in summary["methods"].items()
@@ -126,7 +133,7 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
             raise ValueError(f"{path}: the run is not complete")
         if "split_rule" not in record:
             record["split_rule"] = f"random:{record['train_fraction']!r}"
-        for name in ("as_good_as_learned", "experts", "collection", "part", "few_shot", "gap"):
+        for name in NOT_IN_OLDER_ONES:
             record.setdefault(name, None)
         record.setdefault("score_ci", {})
         for row in record["methods"].values():
