@@ -30,8 +30,8 @@ from experts.validation import require
 class ConditionedConfig:
     """Hyperparameters of the context-conditioned policy.
 
-    The defaults take about the processor time of HyperZero's: a step is cheaper, so there are three
-    times as many, at the learning rate that did best on two splits of `cheetah-speed`.
+    The defaults take three quarters of HyperZero's processor time: a step is cheaper, so there are
+    three times as many, at the learning rate that did best on two splits of `cheetah-speed`.
 
     Attributes:
         embedding_sizes: width of each stage of the context embedding.

@@ -47,7 +47,8 @@ class MAMLConfig(ConditionedConfig):
     """Hyperparameters of the context-conditioned meta policy.
 
     `batch_states` are the support of the inner loop. By default there are as many updates as
-    HyperZero's processor time allows, and one step of the inner loop: with more, the initial
+    HyperZero's processor time allows on 34 contexts; of more contexts a minibatch still has 16, and
+    the updates take two thirds of it. There is one step of the inner loop: with more, the initial
     weights act worse, which is all that is asked of them zero-shot (`docs/baseline_search.py`).
 
     Attributes:

@@ -6,6 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from benchmarks.leaderboards import unmet
 from experts import collect, play
 from hyper import HyperZero, HyperZeroConfig
 from zeroshot.bench import TEST_STARTS
@@ -84,8 +85,11 @@ def test_evaluation_of_all_test_contexts(fitted, comparison, quick):
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_leaderboard(suite_name, choice, summaries, tmp_path):
-    """The methods on splits of the suite by the harness itself; the session ends with the table."""
+def test_leaderboard(suite_name, choice, summaries, quick, tmp_path):
+    """The methods on splits of the suite by the harness itself; the session ends with the table.
+
+    Unless it is quick, they have to reach what is claimed of them.
+    """
     suite = suite_of(suite_name)
     summary = choice.run(suite_name, tmp_path / "run")
     summaries.append(summary)
@@ -97,3 +101,5 @@ def test_leaderboard(suite_name, choice, summaries, tmp_path):
     for name in choice.methods:
         assert methods[name]["kind"] == "method" and methods[name]["fit_seconds"] > 0.0
         assert np.isfinite(methods[name]["ratio"])
+    if not quick:
+        assert not unmet(summary)

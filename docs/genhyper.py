@@ -10,6 +10,7 @@ measured.
 from __future__ import annotations
 
 import json
+import lzma
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,11 +25,15 @@ from zeroshot.reproduce.genhyper_verdicts import (
     UNLIKELY,
     ahead_of_published,
     chance_of,
+    distances,
+    easy_choice,
     near_experts,
     tuning_verdict,
 )
+from zeroshot.reproduce.packed import SUFFIX
 from zeroshot.reproduce.pages import (
     NOT_MEASURED,
+    ROWS,
     copy_pictures,
     fill,
     publish,
@@ -79,7 +84,11 @@ CHOICES = (
     Choice("with noise and adversary, against plain regression", "weight-regression"),
     Choice("with the auxiliary head, against without", "hyplatent-without-auxiliary"),
     Choice("in the training policies' span, against every parameter", "hyplatent-without-span"),
-    Choice("in the training policies' span, against an autoencoder's codes", "hyplatent-latents"),
+    Choice(
+        "in the training policies' span, against an autoencoder's codes, linear and in closed form "
+        "(each chunk's principal directions, `autoencoder_updates = 0`)",
+        "hyplatent-latents",
+    ),
     Choice("told the context encoded, against raw", "hyplatent-raw-contexts"),
     Choice("with -log F, against log(1 - F)", "hyplatent-saturating"),
     Choice("scaled tensor by tensor, against entry by entry", "hyplatent-limits"),
@@ -91,6 +100,7 @@ CHOICES = (
     Choice("against the nearest expert", "nearest"),
 )
 OURS = "hyplatent"
+UNITS = {"cheetah-vel": "m/s", "ant-dir": "degrees"}
 TUNED = "finetuning"
 """The part of the plan that fine-tunes."""
 
@@ -106,16 +116,19 @@ def table(suite: str, records: Sequence[Record], methods: Sequence[str] = METHOD
     published = GENHYPER_TABLE_1.get(suite, {})
     columns = (*methods, *BESIDE)
     lines = [
-        f"| {suite}: training tasks | published | {' | '.join(columns)} | splits |",
-        f"|---|{'--:|' * (len(columns) + 2)}",
+        f"| {suite}: training tasks | nearest training task, {UNITS[suite]}: mean, largest | "
+        f"published | {' | '.join(columns)} | fits |",
+        f"|---|{'--:|' * (len(columns) + 3)}",
     ]
     tables = [record for record in records if record["part"] != "choices"]
-    for size in SIZES[suite.removesuffix("-macaw")]:
+    for size in SIZES[suite]:
         found = _best(suite, size, tables)
         if found is None and methods != METHODS:
             continue
         rows = {} if found is None else found["methods"]
-        cells = [f"{published[size]:.2f}" if size in published else ""]
+        apart = distances(suite, size)
+        cells = [f"{apart.mean():.2g}, {apart.max():.2g}"]
+        cells.append(f"{published[size]:.2f}" if size in published else "")
         cells += [_spread(rows[name]) if name in rows else "-" for name in columns]
         cells.append(str(min(row["splits"] for row in rows.values())) if rows else "-")
         lines.append(f"| {size} | {' | '.join(cells)} |")
@@ -187,19 +200,27 @@ def tunings_table(tunings: Sequence[Record]) -> str:
 
 
 def samples_table(folder: Path) -> str:
-    """What `zeroshot samples` wrote, a line a file.
+    """What `zeroshot samples` wrote, a line an answer, and by which commands.
 
     Args:
         folder: of its files.
     """
-    lines = ["| suite, split | answer | return |", "|---|---|--:|"]
+    lines, made = ["| suite, split | answer | return |", "|---|---|--:|"], []
     for path in sorted(folder.glob("*.json")):
         record = json.loads(path.read_text())
         said = f"{record['suite']}, {record['split_rule']}, {record['method']}"
         lines += [f"| {said} | {name} | {r:.1f} |" for name, r in record["returns"].items()]
-    if len(lines) == 2:
+        commit = _short(record["commit"])
+        made.append(f"- {said}: `{record['command']}` at commit {commit}, {record['date'][:10]}")
+    if not made:
         lines.append(f"| {NOT_MEASURED} | | |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *made]).rstrip()
+
+
+def _short(commit: str) -> str:
+    """A commit's first letters, and whether there were changes that were not in it."""
+    sha, *dirty = commit.split("-")
+    return "-".join([sha[:12], *dirty])
 
 
 def policies_part(many: Sequence[Record], alone: Sequence[Record]) -> list[str]:
@@ -259,7 +280,7 @@ def made_line(records: Sequence[Record], tunings: Sequence[Record] = ()) -> str:
     found = [*(record for record in records if record["suite"] in (*UNIFORM, *OLDER)), *tunings]
     if not found:
         return f"Runs: {NOT_MEASURED}."
-    commits = sorted({one[:12] for r in found for one in r.get("commits") or [r["commit"]]})
+    commits = sorted({_short(one) for r in found for one in r.get("commits") or [r["commit"]]})
     cores = sorted({str(record["machine"]["cores"]) for record in found})
     return (
         f"`zeroshot reproduce genhyper` at commit{'s' * (len(commits) > 1)} {', '.join(commits)}, "
@@ -280,7 +301,7 @@ def write(root: Path = ROOT) -> Path:
         for folder in (POLICIES, ALONE)
     )
     records = [record for record in known if record not in [*many, *alone]]
-    tunings = [json.loads(file.read_text()) for file in _tunings(root / COPIES)]
+    tunings = _tunings(root / COPIES)
     tables = [record for record in records if record["part"] != "choices"]
     found = {(suite, n): _best(suite, n, tables) for suite in UNIFORM for n in SIZES[suite]}
     table_1 = {place: record for place, record in found.items() if record is not None}
@@ -289,6 +310,7 @@ def write(root: Path = ROOT) -> Path:
         "each of which plays other starts, and the paper's HypLatent; a hyphen: "
         f"{NOT_MEASURED}.",
         *(table(suite, records) for suite in UNIFORM),
+        " ".join(map(easy_choice, UNIFORM)),
         ahead_of_published(table_1),
         near_experts(table_1),
         trivial_lines([one for one in records if one["suite"] in (*UNIFORM, *OLDER)]),
@@ -330,8 +352,27 @@ def take(folder: Path, root: Path = ROOT) -> str:
     return said
 
 
-def _tunings(folder: Path) -> list[Path]:
-    return sorted((folder / TUNED).glob("*.json"))
+def _tunings(folder: Path) -> list[Record]:
+    """Small files of fine-tunings, with what their packed runs tell beside.
+
+    That is how many `episodes` a point is a mean of, and `errors`: start to standard error of such
+    a mean, the median over runs and points.
+    """
+    found = []
+    for file in sorted((folder / TUNED).glob("*.json")):
+        record: Record = json.loads(file.read_text())
+        packed = folder / ROWS / TUNED / f"{file.stem}{SUFFIX}"
+        points: dict[str, list[float]] = {}
+        if packed.exists():
+            for line in lzma.decompress(packed.read_bytes()).splitlines()[1:]:
+                run = json.loads(line)
+                returns = np.array(run["returns"])  # (n_points, n_episodes)
+                record["episodes"] = returns.shape[1]
+                errors = returns.std(axis=1, ddof=1) / np.sqrt(returns.shape[1])
+                points.setdefault(run["start"], []).extend(errors)
+        record["errors"] = {start: float(np.median(own)) for start, own in points.items()}
+        found.append(record)
+    return found
 
 
 def _pairs(choice: Choice, suite: str, records: Sequence[Record]) -> list[list[float]]:

@@ -36,7 +36,7 @@ from experts.descent import Schedule, descend
 from experts.embedding import Embedding, context_inputs
 from experts.minibatches import Minibatches, States
 from experts.validation import require
-from hyper.blending import Blends
+from hyper.blending import TRUST_EPISODES, Blends
 from hyper.generator import Layers, ToldLayers, WeightHeads, apply_layers, leading, trailing
 from hyper.trials import Trials
 
@@ -117,6 +117,17 @@ class HyperDistilConfig:
         """The updates before which the generated policies play."""
         share = np.linspace(self.aggregate_from, 1.0, self.rounds, endpoint=False)
         return frozenset((share * self.updates).astype(int).tolist())
+
+    def own_episodes(self, n_train: int, n_test: int) -> int:
+        """Episodes that are played in a fit and in trying its policies, about as many.
+
+        Args:
+            n_train: training contexts.
+            n_test: contexts that policies are asked for, each of which has two neighbours.
+        """
+        in_training = self.rounds * len(self.noise)
+        in_training += TRUST_EPISODES * (self.blend_weight > 0)
+        return n_train * in_training + 2 * n_test * self.trials
 
 
 class Generator(nn.Module):

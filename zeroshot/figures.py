@@ -17,8 +17,8 @@ from experts.store import write_atomically
 from zeroshot.comparisons import few_shot_curves
 from zeroshot.references import BLIND, EXPERT
 from zeroshot.report.scales import lowest_followed
-from zeroshot.results import ROWS, Row, read_rows
-from zeroshot.statistics import mean_interval
+from zeroshot.report.series import Points, against, what_intervals_redraw
+from zeroshot.results import ROWS, Row, judged, read_rows
 from zeroshot.suites import Suite
 
 RETURN_VERSUS_CONTEXT = "return-versus-context.png"
@@ -38,6 +38,9 @@ MOST_COLUMNS = 4
 DODGE, MOST_DODGED = 0.12, 0.84
 """Distance between neighbouring methods' markers, and between the outermost ones at most, as shares
 of the grid's step."""
+
+ONE_FIT = (0, (1.0, 1.0))
+"""Dashes of an interval within a single fit."""
 
 
 class MethodStyle(NamedTuple):
@@ -62,8 +65,9 @@ def return_versus_context(
 ) -> Figure:
     """Mean test return of every method against each feature that varies, with 95 % intervals.
 
-    Every point is a context in the splits that held it out; its interval is over their episodes.
-    With two features each panel averages over the other one.
+    Every point is a value in the fits that did not have it. Its interval is over the means of those
+    fits; of a single fit, over its contexts or episodes, and then dotted: each panel says so. With
+    two features each panel averages over the other one.
 
     Args:
         rows: of a run.
@@ -76,15 +80,10 @@ def return_versus_context(
     axes = figure.subplots(1, n_panels, sharey=True, squeeze=False)[0]
     test = [row for row in rows if row["split"] == "test" and not row.get("shots")]
     methods = sorted({row["method"] for row in test if row["kind"] == "method"})
-    rng = np.random.default_rng(0)
     for panel, name in zip(axes, suite.features, strict=True):
-        _panel(panel, test, methods, suite, name, expert_returns, rng)
+        _panel(panel, test, methods, suite, name, expert_returns)
     axes[0].set_ylabel("return of an episode")
-    seeds = len({row["seed"] for row in test})
-    figure.suptitle(
-        f"{suite.name}: contexts held out by {seeds} split{'s' if seeds != 1 else ''}",
-        fontsize=12,
-    )
+    figure.suptitle(f"{suite.name}: contexts held out {_held_out_by(test)}", fontsize=12)
     handles, labels = axes[0].get_legend_handles_labels()
     add_legend(figure, dict(zip(labels, handles, strict=True)))
     return figure
@@ -97,7 +96,6 @@ def _panel(
     suite: Suite,
     name: str,
     expert_returns: NDArray[np.float64],
-    rng: np.random.Generator,
 ) -> None:
     values = np.array([context[name] for context in suite.contexts])
     grid = np.unique(values)
@@ -110,42 +108,65 @@ def _panel(
         )
     shown = [means]
     for reference, style in REFERENCE_STYLES.items():
-        x, returns = _by_value([row for row in test if row["method"] == reference], name)
-        y = np.array([np.mean(r) for r in returns])
+        found = _against([row for row in test if row["method"] == reference], name)
         if reference != BLIND:
-            shown.append(y)
-        for ids in _stretches(x, signed):
-            axes.plot(
-                x[ids], y[ids], label=_once(axes, reference), linewidth=1.2, zorder=1, **style
-            )
+            shown.append(found.mean)
+        for ids in _stretches(found.x, signed):
+            label = _once(axes, reference)
+            axes.plot(found.x[ids], found.mean[ids], label=label, linewidth=1.2, zorder=1, **style)
     dodge = step * min(DODGE, MOST_DODGED / max(1, len(methods) - 1))
-    for i, method in enumerate(methods):
-        marks = method_style(i)
-        x, returns = _by_value([row for row in test if row["method"] == method], name)
-        y = np.array([np.mean(r) for r in returns])
-        ends = np.array([mean_interval(np.asarray(r), rng) for r in returns])
-        shown.append(ends.ravel())
-        axes.errorbar(
-            x + (i - (len(methods) - 1) / 2) * dodge,
-            y,
-            yerr=np.abs(ends.T - y),
-            fmt=marks.marker,
-            color=marks.colour,
-            markersize=3.5 if marks.again else 4.5,
-            markerfacecolor=marks.face,
-            markeredgecolor=marks.colour if marks.again else "white",
-            markeredgewidth=1.0 if marks.again else 0.5,
-            elinewidth=1.3,
-            capsize=2,
-            label=_once(axes, method),
-            zorder=3 + len(methods) - i,
-        )
+    points = [_against([row for row in test if row["method"] == m], name) for m in methods]
+    for i, (method, found) in enumerate(zip(methods, points, strict=True)):
+        shown += [found.low, found.high]
+        moved = found._replace(x=found.x + (i - (len(methods) - 1) / 2) * dodge)
+        _errorbars(axes, moved, method, method_style(i), zorder=3 + len(methods) - i)
     _leave_out_below(axes, np.concatenate(shown))
     _mark_held_out(axes, test, name)
+    _say_what_bars_are(axes, points)
     feature = suite.family.selected([name])[0]
     axes.set_xlabel(f"{name} ({feature.unit})")
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _errorbars(axes: Axes, found: Points, label: str, style: MethodStyle, zorder: int) -> None:
+    """Means with their intervals, dotted and without caps where those are of a single fit."""
+    several = ~found.of_one_fit
+    axes.errorbar(
+        found.x,
+        found.mean,
+        yerr=np.where(several, np.abs([found.low, found.high] - found.mean), np.nan),
+        fmt=style.marker,
+        color=style.colour,
+        markersize=3.5 if style.again else 4.5,
+        markerfacecolor=style.face,
+        markeredgecolor=style.colour if style.again else "white",
+        markeredgewidth=1.0 if style.again else 0.5,
+        elinewidth=1.3,
+        capsize=2,
+        label=_once(axes, label),
+        zorder=zorder,
+    )
+    x, low, high = (ends[~several] for ends in (found.x, found.low, found.high))
+    axes.vlines(x, low, high, colors=style.colour, linestyles=ONE_FIT, linewidth=1.3, zorder=zorder)
+
+
+def _say_what_bars_are(axes: Axes, points: Sequence[Points]) -> None:
+    """In small print above a panel."""
+    if over := what_intervals_redraw(points):
+        dotted = " (dotted)" if any(found.of_one_fit.any() for found in points) else ""
+        axes.set_title(f"95 % intervals {over}{dotted}", fontsize=8, color="#444444")
+
+
+def _held_out_by(test: Sequence[Row]) -> str:
+    """By how many splits, or from how many fits where all of them lack the same contexts."""
+    held_out: dict[int, set[tuple[float, ...]]] = {}
+    for row in test:
+        held_out.setdefault(row["seed"], set()).add(tuple(row["context"].values()))
+    seeds = len(held_out)
+    if seeds > 1 and len({frozenset(contexts) for contexts in held_out.values()}) == 1:
+        return f"from {seeds} fits"
+    return f"by {seeds} split{'s' if seeds != 1 else ''}"
 
 
 def _leave_out_below(axes: Axes, shown: NDArray[np.float64]) -> None:
@@ -171,12 +192,8 @@ def _mark_held_out(axes: Axes, test: Sequence[Row], name: str) -> None:
     axes.tick_params(axis="x", pad=8)
 
 
-def _by_value(rows: Sequence[Row], name: str) -> tuple[NDArray[np.float64], list[list[float]]]:
-    found: dict[float, list[float]] = {}
-    for row in rows:
-        found.setdefault(row["context"][name], []).append(row["return"])
-    ordered = sorted(found)
-    return np.array(ordered), [found[value] for value in ordered]
+def _against(rows: Sequence[Row], name: str) -> Points:
+    return against(rows, lambda row: row["context"][name])
 
 
 def _stretches(x: NDArray[np.float64], signed: bool) -> list[NDArray[np.intp]]:
@@ -226,7 +243,7 @@ def write_figures(out: Path, suite: Suite, expert_returns: NDArray[np.float64]) 
     """
     from zeroshot.grid_figures import few_shot, surfaces
 
-    rows = read_rows(out / ROWS)
+    rows = judged(read_rows(out / ROWS))
     figures: dict[str, Figure | None] = {
         RETURN_VERSUS_CONTEXT: return_versus_context(rows, suite, expert_returns),
         SURFACES: surfaces(rows, suite),

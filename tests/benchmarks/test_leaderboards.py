@@ -15,6 +15,7 @@ from benchmarks.leaderboards import (
     complete_suites,
     quick_method,
     quick_suite,
+    unmet,
 )
 from experts.store import expert_name
 from zeroshot.suites import SUITES
@@ -89,6 +90,22 @@ def test_quick_ones_are_cut_short() -> None:
     for name in ("hyperzero", "maml", "pearl"):
         assert quick_method(name).config.updates == QUICK_UPDATES  # type: ignore[attr-defined]
     assert quick_method("interpolation").config.blend == "weights"  # type: ignore[attr-defined]
+
+
+def test_methods_that_fall_short_are_named() -> None:
+    ratios = {"hyperzero": 0.81, "conditioned": 0.3, "best-single": 0.2}
+    rows = {
+        name: {"kind": "reference" if name == "best-single" else "method", "ratio": value}
+        for name, value in ratios.items()
+    }
+    assert unmet({"suite": "cheetah-speed", "methods": rows}) == []
+    rows["hyperzero"]["ratio"], rows["conditioned"]["ratio"] = 0.79, 0.1
+    summary = {"suite": "walker-torso-reach", "methods": rows}
+    assert unmet(summary) == [
+        "hyperzero's ratio on walker-torso-reach is at least 0.800, not 0.790",
+        "conditioned's ratio on walker-torso-reach is at least 0.200, not 0.100",
+    ]
+    assert unmet({**summary, "suite": "ant-dir"}) == [], "whose rewards make no such claim"
 
 
 def session(*words: str) -> subprocess.CompletedProcess[str]:

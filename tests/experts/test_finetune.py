@@ -250,60 +250,6 @@ def test_only_where_a_value_is_overestimated_does_the_td_term_raise_the_next_one
         assert ahead.grad is not None and (ahead.grad.item() < 0.0) == next_one_rises
 
 
-@pytest.mark.parametrize("only", [False, True])
-def test_the_td_terms_gradient_of_linear_networks_is_the_one_worked_out_by_hand(only: bool) -> None:
-    rng = np.random.default_rng(1)
-    start = MLPPolicies(
-        (rng.normal(0, 0.2, (1, FAMILY.observation_size, FAMILY.action_size)).astype(np.float32),),
-        (rng.normal(0, 0.2, (1, FAMILY.action_size)).astype(np.float32),),
-    )
-    weight = 10.0
-    config = replace(
-        TINY,
-        critic_hidden=(),
-        log_std=-20.0,
-        entropy_weight=1e-9,
-        td_overestimated_only=only,
-        batch_size=32,
-    )
-    gradients = []
-    for td_weight in (0.0, weight):
-        model = filled(replace(config, td_weight=td_weight), start)
-        target = [a.astype(np.float64) for a in state(model.critic_target)]
-        model.train(1, 32)
-        assert model.actor.mu.bias.grad is not None
-        gradients.append(model.actor.mu.bias.grad.numpy().copy())
-    batch = model.replay_buffer.last
-    s, a, r, d, following = (
-        np.asarray(x, dtype=np.float64)
-        for x in (
-            batch.observations,
-            batch.actions,
-            batch.rewards[:, 0],
-            batch.dones[:, 0],
-            batch.next_observations,
-        )
-    )
-    action = np.tanh(following @ start.weights[0][0] + start.biases[0][0])
-    # Q_i is linear: rows of (weight (1, sizes), bias (1,)) of each critic.
-    ahead = np.stack(
-        [np.hstack([following, action]) @ target[i][0] + target[i + 1][0] for i in (0, 2)]
-    )
-    critic = [x.astype(np.float64) for x in state(model.critic)]
-    now = np.min([np.hstack([s, a]) @ critic[i][0] + critic[i + 1][0] for i in (0, 2)], axis=0)
-    delta = r + 0.99 * (1 - d) * ahead.min(axis=0) - now
-    assert (delta > 0.0).any() and (delta < 0.0).any()
-    if only:
-        delta = np.minimum(delta, 0.0)
-    chosen = np.where(ahead[0] < ahead[1], 0, 2)
-    slope = np.stack([target[i][0, FAMILY.observation_size :] for i in chosen])
-    expected = weight * np.mean(
-        (delta * 0.99 * (1 - d))[:, None] * slope * (1.0 - action**2), axis=0
-    )
-    np.testing.assert_allclose(gradients[1] - gradients[0], expected, rtol=1e-3, atol=1e-5)
-    assert abs(expected).max() > 0.01
-
-
 def test_a_curve_has_the_start_and_the_end_and_evaluations_do_not_disturb_training() -> None:
     options: dict[str, Any] = {
         "reward": "track",

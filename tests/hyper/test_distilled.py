@@ -67,6 +67,13 @@ def test_rounds_are_spread_over_the_rest_of_the_updates() -> None:
     assert replace(config, rounds=0).rounds_at == frozenset()
 
 
+def test_episodes_of_its_own_are_counted() -> None:
+    """Four rounds of four, two for the blends, and six in both neighbours of what is asked for."""
+    config = HyperDistilConfig()
+    assert config.own_episodes(34, 6) == 34 * (4 * 4 + 2) + 2 * 6 * 6
+    assert replace(config, rounds=0, blend_weight=0.0, trials=0).own_episodes(34, 6) == 0
+
+
 def test_what_the_policies_visit_is_added_and_matters(data: Rollouts) -> None:
     seen, chosen = [], []
     plain = HyperDistil(replace(QUICK, rounds=0)).fit(data, seed=0)

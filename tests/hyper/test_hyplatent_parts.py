@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from hyper.hyplatent_codec import Codec, PolicyBank, scaling_of, span_codec
+from hyper.hyplatent_codec import MOST_SPANNED, Codec, PolicyBank, scaling_of, span_codec
 from hyper.hyplatent_config import HypLatentConfig
 from hyper.hyplatent_networks import Autoencoder, Discriminator, Generator
 from hyper.hyplatent_training import (
@@ -119,6 +119,27 @@ def test_a_span_loses_nothing_and_counts_errors_as_parameters_do() -> None:
     other = codes + torch.randn(codes.shape, generator=draws())
     wanted = (codec.scaled_parameters(other) - codec.scaled_parameters(codes)).square().mean()
     torch.testing.assert_close(codec.error(other, codes), wanted)
+
+
+@pytest.mark.parametrize(("n_policies", "size"), [(1, 20), (2, 1), (10, 9), (11, 20)])
+def test_a_span_is_taken_of_two_to_half_as_many_policies_as_parameters(
+    n_policies: int, size: int
+) -> None:
+    rows = torch.randn(n_policies, 20, generator=draws())
+    bank = PolicyBank([rows], [np.zeros((n_policies, 1))])
+    codec = train_generator(bank, [20], HypLatentConfig(updates=1), seed=0).codec
+    assert codec.size == size and codec.n_parameters == 20
+
+
+def test_a_span_is_not_taken_of_more_policies_than_are_worked_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = torch.randn(6, 20, generator=draws())
+    bank, config = PolicyBank([rows], [np.zeros((6, 1))]), HypLatentConfig(updates=1)
+    for most, size in ((6, 5), (5, 20)):
+        monkeypatch.setattr("hyper.hyplatent_training.MOST_SPANNED", most)
+        assert train_generator(bank, [20], config, seed=0).codec.size == size
+    assert MOST_SPANNED == 2048
 
 
 def test_an_autoencoder_begins_where_training_would_lead() -> None:

@@ -3,11 +3,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.container import ErrorbarContainer
 from matplotlib.image import imread
+from numpy.typing import NDArray
 
 from zeroshot.figures import return_versus_context, save_figure
+from zeroshot.statistics import mean_interval
 from zeroshot.suites import Suite
+
+TWO = Suite(
+    name="two",
+    env_id="ParamCheetah-v0",
+    reward="track",
+    grid={"speed": (1.0, 2.0), "torso": (0.4, 0.5, 0.6)},
+)
+"""Of two features."""
 
 
 def rows_of(suite: Suite, ids: list[int]) -> list[dict[str, Any]]:
@@ -58,19 +70,90 @@ def test_curves_never_join_the_two_directions(suite: Suite) -> None:
 
 
 def test_two_features_have_two_panels_that_average_over_the_other() -> None:
-    suite = Suite(
-        name="two",
-        env_id="ParamCheetah-v0",
-        reward="track",
-        grid={"speed": (1.0, 2.0), "torso": (0.4, 0.5, 0.6)},
-    )
-    figure = return_versus_context(rows_of(suite, [0, 5]), suite, np.arange(6.0) * 100)
+    figure = return_versus_context(rows_of(TWO, [0, 5]), TWO, np.arange(6.0) * 100)
     assert [axes.get_xlabel() for axes in figure.axes] == ["speed (m/s)", "torso (m)"]
     curves = [
         np.asarray(axes.lines[0].get_ydata()).tolist()  # type: ignore[attr-defined]
         for axes in figure.axes
     ]
     assert curves == [[100.0, 400.0], [150.0, 250.0, 350.0]]
+
+
+def rows_by_cell(suite: Suite, returns: dict[tuple[int, int], list[float]]) -> list[dict[str, Any]]:
+    """Rows of one method from (seed, place of the context) to the returns of its episodes."""
+    return [
+        {
+            "method": "mine",
+            "kind": "method",
+            "seed": seed,
+            "context": dict(suite.contexts[i]),
+            "split": "test",
+            "return": value,
+            "expert_return": 100.0,
+        }
+        for (seed, i), values in returns.items()
+        for value in values
+    ]
+
+
+def ends_of(axes: Axes) -> list[NDArray[np.float64]]:
+    """Ends (n, 2) of the bars over fits and of the dotted ones, where there is one method."""
+    found = [lines for lines in axes.collections if isinstance(lines, LineCollection)]
+    assert len(found) == 2
+    return [np.array([ends[:, 1] for ends in lines.get_segments() if len(ends)]) for lines in found]
+
+
+def test_bars_are_over_fits_and_not_over_their_pooled_episodes(suite: Suite) -> None:
+    """Five fits of 50 equal episodes; of the second value one fit, whose bar is dotted."""
+    cells = {(seed, 2): [100.0 * seed] * 50 for seed in range(5)}
+    figure = return_versus_context(
+        rows_by_cell(suite, {**cells, (0, 5): [0.0, 1.0] * 25}), suite, np.zeros(8)
+    )
+    over_fits, dotted = ends_of(figure.axes[0])
+    means = 100.0 * np.arange(5)
+    wanted = mean_interval(means, np.random.default_rng(0))
+    np.testing.assert_allclose(over_fits[~np.isnan(over_fits).any(axis=1)], [wanted])
+    pooled = mean_interval(np.repeat(means, 50), np.random.default_rng(0))
+    assert np.diff(wanted) > 5.0 * np.diff(pooled)
+    assert dotted.shape == (1, 2) and 0.2 < dotted[0, 0] < 0.5 < dotted[0, 1] < 0.8
+    assert figure.axes[0].get_title() == (
+        "95 % intervals over 5 fits, or over the episodes of one fit where no other played the "
+        "value (dotted)"
+    )
+
+
+def test_a_fit_is_one_observation_in_every_panel_of_a_joint_suite() -> None:
+    """At speed 1 each fit has two contexts, whose mean is drawn: bars end at a fit's mean."""
+    cells = {(0, 0): [0.0] * 20, (0, 1): [20.0] * 20, (1, 0): [40.0] * 20, (1, 1): [60.0]}
+    figure = return_versus_context(rows_by_cell(TWO, cells), TWO, np.zeros(6))
+    speed, torso = figure.axes
+    np.testing.assert_allclose(ends_of(speed)[0], [[10.0, 50.0]])
+    np.testing.assert_allclose(ends_of(torso)[0], [[0.0, 40.0], [20.0, 60.0]])
+    assert speed.get_title() == torso.get_title() == "95 % intervals over 2 fits"
+
+
+def test_bars_of_a_single_fit_are_over_its_contexts_where_it_has_several() -> None:
+    cells = {(0, 0): [0.0] * 20, (0, 1): [20.0] * 20}
+    speed, torso = return_versus_context(rows_by_cell(TWO, cells), TWO, np.zeros(6)).axes
+    np.testing.assert_allclose(ends_of(speed)[1], [[0.0, 20.0]])
+    assert speed.get_title() == "95 % intervals over the contexts of one fit (dotted)"
+    assert torso.get_title() == "95 % intervals over the episodes of one fit (dotted)"
+
+
+@pytest.mark.parametrize(
+    ("held_out", "said"),
+    [
+        ({0: [1, 2], 1: [2, 1]}, "from 2 fits"),
+        ({0: [1, 2], 1: [1, 3]}, "by 2 splits"),
+        ({0: [1, 2]}, "by 1 split"),
+    ],
+)
+def test_fits_on_one_split_are_not_called_splits(
+    suite: Suite, held_out: dict[int, list[int]], said: str
+) -> None:
+    cells = {(seed, i): [1.0] for seed, ids in held_out.items() for i in ids}
+    figure = return_versus_context(rows_by_cell(suite, cells), suite, np.zeros(8))
+    assert figure.get_suptitle() == f"tiny: contexts held out {said}"
 
 
 def test_a_bad_single_expert_does_not_flatten_the_others(suite: Suite) -> None:

@@ -1,6 +1,7 @@
 """docs/genhyper.md's numbers: from committed results, or called not measured."""
 
 import json
+import lzma
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.zeroshot.test_reproduce_docs import record, save, script, without_results
+from zeroshot.methods import config_of, make_method
 from zeroshot.references import REFERENCES
 from zeroshot.reproduce.genhyper import CHOICES as CHOSEN_OTHERWISE
 from zeroshot.reproduce.genhyper import GENHYPER
@@ -33,7 +35,8 @@ def line(text: str, start: str) -> list[str]:
 def test_without_results_nothing_is_measured(genhyper: ModuleType, root: Path) -> None:
     text = genhyper.write(root).read_text()
     assert text.startswith("above\n") and text.endswith("below\n") and "former" not in text
-    assert line(text, "| 45 |")[:3] == ["45", "505.64", "-"]
+    assert line(text, "| 45 |")[:4] == ["45", "7.3, 7.3", "505.64", "-"]
+    assert line(text, "| 10 |")[:2] == ["10", "0.14, 0.15"]
     assert (
         text.count("| not measured |") == 2 * len(genhyper.CHOICES) + 2
     )  # and fine-tuning, samples
@@ -58,7 +61,9 @@ def test_returns_stand_beside_the_published_ones(genhyper: ModuleType, root: Pat
     text = genhyper.write(root).read_text()
     tables = text.split("| ant-dir: training tasks")[1]
     cells = line(tables, "| 15 |")
-    assert cells[:3] == ["15", "452.32", "900.0"] and cells[-1] == "2"
+    assert cells[:4] == ["15", "7.3, 7.3", "452.32", "900.0"] and cells[-1] == "2"
+    assert "| cheetah-vel: training tasks | nearest training task, m/s: mean, largest |" in text
+    assert "| best-single | fits |" in text
     assert "800.0" in cells and "1000.0" in cells
     assert "| 1000.0 ± 14.1 |" in text
     regression = [row for row in text.splitlines() if "plain regression | ant-dir" in row]
@@ -130,13 +135,22 @@ def test_what_a_reproduction_made_goes_where_it_belongs(
 
 
 def test_samples_have_a_line_an_answer(genhyper: ModuleType, root: Path) -> None:
-    sampled = {"suite": "ant-dir", "split_rule": "tasks:15", "method": "hyplatent"}
+    sampled = {
+        "suite": "ant-dir",
+        "split_rule": "tasks:15",
+        "method": "hyplatent",
+        "command": "zeroshot samples ant-dir",
+        "commit": "0123456789abcdef-dirty",
+        "date": "2026-02-01T01:02:03",
+    }
     found = {**sampled, "returns": {"mean policy": 600.04, "oracle: best 1 of 9": 640.0}}
     save(found, root, "genhyper/samples/ant-dir.json")
     text = genhyper.write(root).read_text()
     label = "| ant-dir, tasks:15, hyplatent |"
     assert f"{label} mean policy | 600.0 |" in text
     assert f"{label} oracle: best 1 of 9 | 640.0 |" in text
+    made = "`zeroshot samples ant-dir` at commit 0123456789ab-dirty, 2026-02-01"
+    assert f"\n- ant-dir, tasks:15, hyplatent: {made}\n" in text
 
 
 def test_fine_tunings_have_a_line_a_start(genhyper: ModuleType, root: Path) -> None:
@@ -180,6 +194,47 @@ def test_fine_tunings_have_a_line_a_start(genhyper: ModuleType, root: Path) -> N
     assert f"40,000, preset paper | hyplatent, TD weight 0.1 {tail}" in text
     assert "- cheetah-vel, 40,000 steps, TD weight 0: 2 of 2 runs stay within 10% of" in text
     assert "at commits 000000000000, 222222222222, 2026-02-01 to 2026-02-01, 2 cores" in text
+
+
+def test_how_sure_a_point_of_fine_tuning_is_comes_from_the_packed_runs(
+    genhyper: ModuleType, root: Path
+) -> None:
+    curve = {"context": "velocity=1", "expert": -17.0, "returns": [[-20.0, -16.0]]}
+    numbers = dict.fromkeys(("start_return", "end_return", "expert_return", "largest_dip"), -20.0)
+    row = {**numbers, "runs": 1, "reached": 1, "median_steps": 2_000, "dipped": 0}
+    tuned = {
+        "suite": "cheetah-vel",
+        "split_rule": "tasks:15",
+        "preset": "default",
+        "td_weight": 0.1,
+        "steps": [0, 2_000],
+        "commit": "0000000000001111",
+        "date": "2026-02-01",
+        "machine": {"cores": 2},
+        "versions": {"mujoco": "4.0.0"},
+        "starts": {"nearest": row, "hyplatent": row},
+        "curves": {"nearest": [curve], "hyplatent": [curve]},
+    }
+    save(tuned, root, "genhyper/finetuning/run.json")
+    assert "standard error over" not in genhyper.write(root).read_text()
+    runs = [
+        {"settings": {}, "fine_tuning": True},
+        {"start": "hyplatent", "returns": [[-22.0, -18.0], [-19.0, -13.0]]},
+        {"start": "nearest", "returns": [[-30.0, -10.0], [-19.0, -13.0]]},
+    ]
+    packed = save({}, root, "genhyper/rows/finetuning/run.jsonl.xz")
+    packed.write_bytes(lzma.compress("\n".join(map(json.dumps, runs)).encode()))
+    text = genhyper.write(root).read_text()
+    assert "Every point is a mean of 2 episodes." in text
+    assert (
+        "begins 2.1 below the target, where a point's standard error over its episodes is 2.5"
+        in text
+    )
+
+
+def test_no_autoencoder_is_trained_for_codes() -> None:
+    config = config_of(make_method("hyplatent-latents"))
+    assert (config["space"], config["autoencoder_updates"]) == ("latents", 0)
 
 
 def test_every_column_is_of_the_plan(genhyper: ModuleType) -> None:

@@ -19,7 +19,21 @@ from zeroshot.report.charts import (
 )
 from zeroshot.report.heat import MOST_TOOLTIPS, Shades, heat_map
 from zeroshot.report.scales import Scale, spread, ticks
-from zeroshot.report.series import against, matrix, paired_difference, profile, ratio_interval
+from zeroshot.report.series import (
+    CONTEXTS,
+    EPISODES,
+    FITS,
+    Points,
+    Redrawn,
+    against,
+    independent_means,
+    matrix,
+    paired_difference,
+    profile,
+    ratio_interval,
+    what_intervals_redraw,
+)
+from zeroshot.statistics import mean_interval
 
 
 def rows_of(returns: dict[tuple[int, float], list[float]]) -> list[dict[str, Any]]:
@@ -37,8 +51,61 @@ YOURS = rows_of({(0, 1.0): [30.0], (0, 2.0): [60.0], (1, 1.0): [30.0], (1, 9.0):
 def test_means_against_a_value_by_hand() -> None:
     found = against(MINE, lambda row: row["context"]["x"])
     assert found.x.tolist() == [1.0, 2.0] and found.mean.tolist() == [50.0, 80.0]
-    assert 40.0 <= found.low[0] < 50.0 < found.high[0] <= 60.0
+    assert found.low[0] == found.high[0] == 50.0, "both fits have this mean"
     assert found.low[1] == found.high[1] == 80.0
+    assert [str(redrawn) for redrawn in found.redrawn] == ["2 fits", "2 episodes"]
+    assert found.of_one_fit.tolist() == [False, True]
+    assert against([], lambda row: 0.0).x.shape == (0,)
+
+
+def test_intervals_are_over_fits_however_many_episodes_each_has() -> None:
+    """Five fits with 50 equal episodes each: pooled, these would be 250 observations."""
+    rows = rows_of({(seed, 1.0): [10.0 * seed] * 50 for seed in range(5)})
+    found = against(rows, lambda row: row["context"]["x"])
+    low, high = mean_interval(np.arange(5.0) * 10.0, np.random.default_rng(0))
+    assert (found.mean[0], found.low[0], found.high[0]) == (20.0, low, high)
+    pooled = np.diff(mean_interval(np.repeat(np.arange(5.0) * 10.0, 50), np.random.default_rng(0)))
+    assert found.redrawn == (Redrawn(FITS, 5),) and high - low > 5.0 * pooled
+    shuffled = against(rows[::-1], lambda row: row["context"]["x"])
+    assert (shuffled.low[0], shuffled.high[0]) == (low, high)
+
+
+def test_a_fit_counts_once_over_its_contexts_and_these_over_their_episodes() -> None:
+    """By hand, against y: of fit 0 the contexts' means are 10 and 30, of fit 1 there is one."""
+    rows = rows_of({(0, 1.0): [5.0, 15.0], (0, 2.0): [30.0], (1, 1.0): [80.0, 80.0, 80.0]})
+    what, means = independent_means(rows)
+    assert what == FITS and means.tolist() == [20.0, 80.0]
+    assert against(rows, lambda row: row["context"]["y"]).mean.tolist() == [50.0]
+
+
+def test_of_a_single_fit_contexts_are_redrawn_and_of_a_single_context_episodes() -> None:
+    of_contexts = rows_of({(3, 1.0): [0.0, 20.0] * 50, (3, 2.0): [90.0]})
+    what, means = independent_means(of_contexts)
+    assert what == CONTEXTS and means.tolist() == [10.0, 90.0]
+    found = against(of_contexts, lambda row: row["context"]["y"])
+    assert (found.mean[0], found.low[0], found.high[0]) == (50.0, 10.0, 90.0)
+    what, means = independent_means(of_contexts[:3])
+    assert what == EPISODES and means.tolist() == [0.0, 20.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("redrawn", "said"),
+    [
+        ([], ""),
+        ([(FITS, 5), (FITS, 5)], "over 5 fits"),
+        ([(FITS, 4), (FITS, 2)], "over 2 to 4 fits"),
+        ([(EPISODES, 10)], "over the episodes of one fit"),
+        ([(EPISODES, 10), (CONTEXTS, 3)], "over the contexts or episodes of one fit"),
+        (
+            [(FITS, 2), (EPISODES, 10)],
+            "over 2 fits, or over the episodes of one fit where no other played the value",
+        ),
+    ],
+)
+def test_what_intervals_are_over_in_words(redrawn: list[tuple[str, int]], said: str) -> None:
+    none = np.zeros(len(redrawn))
+    points = Points(none, none, none, none, tuple(Redrawn(*each) for each in redrawn))
+    assert what_intervals_redraw([points]) == said == what_intervals_redraw([points, points])
 
 
 def test_ratios_and_paired_differences_by_hand() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from zeroshot.comparisons import CLUSTERS, WITHIN_CONTEXTS, compare
 from zeroshot.report.ablation import ablation
+from zeroshot.report.curves import curves
 from zeroshot.report.page import styles_of
 from zeroshot.report.runs import RunFolder, read_run
 from zeroshot.report.sections import Section, leaderboard
@@ -124,6 +125,18 @@ def test_variants_of_other_splits_are_not_compared(older: RunFolder) -> None:
     ]
     text = text_of(replace(older, rows=rows), ablation)
     assert "<table" not in text and "No variant was played in the same contexts" in text
+
+
+def test_captions_of_curves_say_what_their_bands_redraw(run: RunFolder) -> None:
+    """The two seeds of the run share no context, unless the second plays the first one's."""
+    text = text_of(run, curves)
+    assert "They redraw whole fits, each by its mean; " in text
+    assert "Bands are 95 % intervals over the episodes of one fit.</figcaption>" in text
+    assert ">redrawn</th>" in text and "<td>2 episodes</td>" in text and "fits</td>" not in text
+    again = [{**row, "seed": 1 - row["seed"]} for row in run.rows]
+    both = text_of(replace(run, rows=[*run.rows, *again]), curves)
+    assert "Bands are 95 % intervals over 2 fits.</figcaption>" in both
+    assert "<td>2 fits</td>" in both and "episodes</td>" not in both
 
 
 def test_the_verdict_says_what_its_own_interval_redraws(run: RunFolder) -> None:

@@ -3,7 +3,13 @@
 from typing import Any
 
 from tests.zeroshot.test_reproduce_docs import record
-from zeroshot.reproduce.other_parts import few_shot_table, further_parts, gap_table, split_table
+from zeroshot.reproduce.other_parts import (
+    few_shot_table,
+    few_shot_words,
+    further_parts,
+    gap_table,
+    split_table,
+)
 
 
 def cells(table: str) -> list[list[str]]:
@@ -43,6 +49,7 @@ def test_few_shot_curves_are_lines() -> None:
         "demonstrations": {
             "maml": [point(0, 0.5), point(1, 0.6), point(10, 0.7)],
             "interpolation": [point(0, 0.9)],
+            "maml-inner": [point(0, 0.5), point(1, 0.6), point(10, 0.7)],
         },
         "interaction": {"pearl": [point(0, 0.2), point(1, 0.3)]},
     }
@@ -56,6 +63,30 @@ def test_few_shot_curves_are_lines() -> None:
         ["walker-speed", "interaction", "pearl", "0.200 [0.100, 0.300]", "0.300 [0.200, 0.400]",
          "-"],
     ]  # fmt: skip
+
+
+def test_few_shot_the_best_rows_stand_side_by_side_and_losses_are_named() -> None:
+    run = named("shots", "walker-speed", {"maml": 0.5})
+    best = {"learned": "maml", "learned_ratio": 0.95, "row": "nearest", "row_ratio": 0.99}
+    five = {**best, "shots": 5, "difference": -0.04, "ci": [-0.06, -0.01]}
+    run["few_shot_best"] = {"demonstrations": [five, {**five, "shots": 10, "ci": [None, None]}]}
+    run["few_shot"] = {
+        "demonstrations": {
+            "maml": [{"shots": 0, "ratio": 0.98}, {"shots": 5, "ratio": 0.95}],
+            "film": [{"shots": 0, "ratio": 0.95}, {"shots": 5, "ratio": 0.94}],
+        }
+    }
+    _, table, said = few_shot_words([run]).split("\n\n")
+    _, _, first, second = cells(table)
+    assert first == ["walker-speed", "demonstrations", "5", "maml", "0.950", "nearest", "0.990",
+                     "-0.040", "[-0.060, -0.010]"]  # fmt: skip
+    assert second[-1] == "[-, -]"
+    assert said == (
+        "Episodes can do harm: maml on walker-speed after 5 of demonstrations (0.980 to 0.950)."
+    )
+    assert few_shot_words([{**run, "few_shot_best": None, "few_shot": {}}]) == (
+        "Episodes can do harm: nowhere here."
+    )
 
 
 def test_the_gap_is_that_of_the_ratios() -> None:

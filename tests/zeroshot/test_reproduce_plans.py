@@ -107,6 +107,8 @@ def test_a_run_has_a_folder_and_a_command() -> None:
     with pytest.raises(ValueError, match="`preset` must be 'default' or 'paper', got 'tuned'"):
         replace(tuning, preset="tuned")
     film = PlannedFilm(suite="walker-speed-reach", context=("speed=-4",))
+    other = replace(film, method="mine:Method")
+    assert other.name == "films/walker-speed-reach_speed=-4_mine.Method"
     assert film.name == "films/walker-speed-reach_speed=-4"
     assert film.command(Path("a.mp4")) == (
         "zeroshot film walker-speed-reach --context speed=-4 --method hyperzero --out a.mp4"
@@ -135,7 +137,7 @@ def test_a_preset_is_narrowed() -> None:
     preset = HYPERZERO.presets["laptop"]
     few = preset.chosen(suites=["cheetah-torso-reach"], parts=["fifth", "films"], seeds=1)
     assert [run.name for run in few.runs] == ["fifth/cheetah-torso-reach-random-0.2"]
-    assert few.runs[0].seeds == 1 and len(few.films) == 2
+    assert few.runs[0].seeds == 1 and len(few.films) == 6
     assert preset.chosen(parts=["main"]).films == ()
     assert preset.chosen() == preset
     some = GENHYPER.presets["laptop"].chosen(splits=["tasks:15"])

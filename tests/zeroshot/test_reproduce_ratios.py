@@ -12,6 +12,7 @@ from zeroshot.reproduce.ratios import (
     against_table,
     copies_line,
     cost_line,
+    interval_over_bodies,
     ratio_table,
 )
 from zeroshot.reproduce.split_returns import common_ratios
@@ -75,12 +76,25 @@ def test_a_method_is_compared_where_both_are() -> None:
     ]
 
 
+def test_a_suite_and_its_twin_are_redrawn_together() -> None:
+    """As one body: two values that only their bodies differ in have the interval of one."""
+    low, high = interval_over_bodies({"a": 0.0, "a-reach": 0.0, "b": 1.0, "b-reach": 1.0})
+    assert (low, high) == (0.0, 1.0)
+    alone = interval_over_bodies({name: float(i > 3) for i, name in enumerate("abcdefgh")})
+    assert 0.0 < alone[0] < 0.5 < alone[1] < 1.0
+    assert interval_over_bodies({"a": 0.25, "a-reach": 0.75}) == (0.5, 0.5)
+
+
 def test_fits_cost_what_each_method_took_on_its_splits() -> None:
     runs = [run("one", {"mine": 0.9, "yours": 0.8, "nearest": 0.9}) for _ in range(2)]
     runs[1]["methods"]["mine"] |= {"splits": 1, "fit_seconds": 3600.0}
     said = cost_line(runs)
     assert said.startswith("Cost of the fits of 2 runs: 4.0 hours, one after another, on a machine")
     assert "Median seconds of a fit: mine 1800, yours 1800." in said
+    assert "As shares of hyperzero's in the same runs, medians: not measured." in said
+    for seconds, one in zip((1200.0, 3600.0), runs, strict=True):
+        one["methods"]["hyperzero"] = {**one["methods"]["yours"], "fit_seconds": seconds}
+    assert "in the same runs, medians: mine 1.25, yours 1.00." in cost_line(runs)
     assert cost_line([]) == "Cost of the fits: not measured."
 
 
@@ -134,11 +148,14 @@ def test_the_page_of_all_tables_leads_to_what_is_published(tmp_path: Path) -> No
 
 
 def test_a_film_becomes_frames_side_by_side(tmp_path: Path) -> None:
-    film = tmp_path / "grey.gif"
+    film, dark = tmp_path / "grey.gif", tmp_path / "dark.gif"
     shades = [np.full((16, 8, 3), 10 * i, np.uint8) for i in range(1, 13)]
     imageio.mimwrite(film, shades)
-    strip = imageio.imread(film_strip(film, tmp_path / "docs" / "strip.png", n_frames=3, side=8))
-    assert strip.shape[:2] == (8, 3 * 4)
+    imageio.mimwrite(dark, [shade // 10 for shade in shades])
+    picture = tmp_path / "docs" / "strip.png"
+    strip = imageio.imread(film_strip([film, dark], picture, n_frames=3, side=8))
+    assert strip.shape[:2] == (2 * 8, 3 * 4)
     assert strip[0, ::4, 0].tolist() == [10, 50, 90]
+    assert strip[8, ::4, 0].tolist() == [1, 5, 9], "a row a film"
     with pytest.raises(ValueError, match=r"grey\.gif: must have 99 frames, it has 12"):
-        film_strip(film, tmp_path / "strip.png", n_frames=99)
+        film_strip([film], tmp_path / "strip.png", n_frames=99)

@@ -84,7 +84,7 @@ def test_everything_of_a_plan_is_done_on_the_experts_that_are_named(
     assert read_rows(out / "runs" / "main" / "tiny" / "results.jsonl")
     record = json.loads((out / "results" / "main" / "tiny.json").read_text())
     assert f"--zoo {mine / 'tiny'} " in record["run_command"]
-    assert filmed == [out / "films" / "tiny_speed=1.5.mp4"]
+    assert filmed == [out / "films" / "tiny_speed=1.5_mypkg.mymodule.Mean.mp4"]
     done = PLANS["tiny"].presets["laptop"]
     there = outcomes(done.chosen(zoos=mine), out)
     assert [one.state for one in there[:3]] == ["finished", "skipped", "finished"]
@@ -104,6 +104,22 @@ def test_a_folder_without_any_of_the_experts_is_an_error(
     assert f"`zoo` must have experts of a suite that is asked for, {tmp_path / 'nowhere'}:" in said
     assert f"tiny: no experts in {tmp_path / 'nowhere' / 'tiny'}" in said
     assert not (tmp_path / "out").exists()
+
+
+def test_where_no_suite_has_experts_nothing_is_written(
+    capsys: pytest.CaptureFixture[str], works: tuple[Work, ...], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    words = ["reproduce", "tiny", "--out", str(out), "--workers", "1"]
+    for more, lacking in (([], ("tiny", "lacking")), (["--suites", "lacking"], ("lacking",))):
+        assert main([*words, *more]) == 2
+        said = capsys.readouterr().err
+        missing = "; ".join(f"{suite}: no experts are shipped" for suite in lacking)
+        assert said == (
+            "zeroshot: error: `suites` must have one that has its experts, or --zoo name a folder "
+            f"of them: {missing}\n"
+        )
+        assert not out.exists()
 
 
 def test_commands_name_the_experts(works: tuple[Work, ...]) -> None:

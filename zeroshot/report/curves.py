@@ -20,7 +20,13 @@ from zeroshot.report.charts import (
 from zeroshot.report.markup import Html, element, joined
 from zeroshot.report.runs import RunFolder
 from zeroshot.report.sections import Section, Styles, table
-from zeroshot.report.series import Points, against, profile, ratio_interval
+from zeroshot.report.series import (
+    Points,
+    against,
+    profile,
+    ratio_interval,
+    what_intervals_redraw,
+)
 from zeroshot.results import Row
 
 DRAWN_REFERENCES = ("nearest", "best-of-direction", BLIND)
@@ -64,7 +70,7 @@ def curves(run: RunFolder, prefix: str, styles: Styles) -> Section | None:
                 "figure",
                 responsive(draw),
                 legend(shown),
-                element("figcaption", f"Return against {label}."),
+                element("figcaption", f"Return against {label}.{_bands(points, styles)}"),
                 _numbers(points, feature),
             )
         )
@@ -77,10 +83,12 @@ def curves(run: RunFolder, prefix: str, styles: Styles) -> Section | None:
         id=f"{prefix}-curves",
         title="Return against each feature",
         lead="Each point is the mean return in contexts while they were held out"
-        f"{other}; bands are 95 % bootstrap intervals over episodes. Filled triangles are values "
-        "that some split held out, hollow ones were always learned from. The closer to the "
-        "expert's line the better. The best single expert's line is not followed far below the "
-        "others.",
+        f"{other}; bands are 95 % bootstrap intervals of it. They redraw whole fits, each by its "
+        "mean; of a value that one fit alone played only the contexts or episodes of that fit, "
+        "which says nothing of other fits. The captions tell how many, the numbers where. Filled "
+        "triangles are values that some split held out, hollow ones were always learned from. The "
+        "closer to the expert's line the better. The best single expert's line is not followed "
+        "far below the others.",
         body=joined(body),
     )
 
@@ -211,6 +219,12 @@ def _lines_against(
     return lines, points
 
 
+def _bands(points: Mapping[str, Points], styles: Styles) -> str:
+    """A caption's sentence on what the bands of the methods are."""
+    over = what_intervals_redraw(found for name, found in points.items() if name in styles)
+    return f" Bands are 95 % intervals {over}." if over else ""
+
+
 def _by_shots(run: RunFolder, protocol: str) -> dict[str, Points]:
     """Method to its ratios by shots: the summary's own, or for older runs from the rows."""
     found = {}
@@ -246,7 +260,7 @@ def _numbers(points: Mapping[str, Points], x_name: str, number: str = ".1f") -> 
     grid = sorted({float(x) for found in values for x in found})
     rows = []
     for x in grid:
-        cells = []
+        cells, redrawn = [], set[str]()
         for found in points.values():
             at = np.flatnonzero(found.x == x)
             text = "" if not len(at) else (
@@ -254,10 +268,14 @@ def _numbers(points: Mapping[str, Points], x_name: str, number: str = ".1f") -> 
                 f"[{found.low[at[0]]:{number}}, {found.high[at[0]]:{number}}]"
             )  # fmt: skip
             cells.append(element("td", text.replace("-", "−"), class_="n"))
+            redrawn |= {str(found.redrawn[i]) for i in at if found.redrawn}
+        if redrawn:
+            cells.append(element("td", ", ".join(sorted(redrawn))))
         title = f"{x:g}".replace("-", "−")
         rows.append(element("tr", element("th", title, scope="row"), cells))
+    last = ("redrawn",) if any(found.redrawn for found in points.values()) else ()
     return element(
         "details",
         element("summary", "The numbers"),
-        table((x_name, *points), rows, f"Means and 95 % intervals by {x_name}"),
+        table((x_name, *points, *last), rows, f"Means and 95 % intervals by {x_name}"),
     )

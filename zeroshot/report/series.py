@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,18 @@ Array = NDArray[np.float64]
 Cell = tuple[int, tuple[float, ...]]
 """A split's seed and the values of a context."""
 
+FITS, CONTEXTS, EPISODES = "fits", "contexts", "episodes"
+
+
+class Redrawn(NamedTuple):
+    """What the interval of a mean redraws: `FITS`, or `CONTEXTS` or `EPISODES` of a single fit."""
+
+    what: str
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.n} {self.what if self.n != 1 else self.what[:-1]}"
+
 
 class Points(NamedTuple):
     """Means with the ends of their 95 % intervals, all of shape (n_points,)."""
@@ -23,22 +35,73 @@ class Points(NamedTuple):
     mean: Array
     low: Array
     high: Array
+    redrawn: tuple[Redrawn, ...] = ()
+    """By the intervals, where that is known, one a point."""
+
+    @property
+    def of_one_fit(self) -> NDArray[np.bool_]:
+        """Where an interval is within a single fit, and says nothing of others."""
+        return np.array([found.what != FITS for found in self.redrawn], dtype=bool)
 
 
 def against(rows: Sequence[Row], value_of: Callable[[Row], float]) -> Points:
-    """Mean return for each value of something, over all episodes of all splits that have it.
+    """Mean return for each value of something, over all fits that have it, all alike.
 
-    The interval is a bootstrap over those episodes.
+    Interval and mean are of the `independent_means` at the value.
+
+    Args:
+        rows: of one method.
+        value_of: what a row is drawn against.
     """
-    found: dict[float, list[float]] = {}
+    found: dict[float, list[Row]] = {}
     for row in rows:
-        found.setdefault(float(value_of(row)), []).append(row["return"])
+        found.setdefault(float(value_of(row)), []).append(row)
     rng = np.random.default_rng(0)
     x = sorted(found)
-    ends = [mean_interval(np.asarray(found[value], dtype=float), rng) for value in x]
-    means = [float(np.mean(found[value])) for value in x]
+    units = [independent_means(found[value]) for value in x]
+    ends = [mean_interval(means, rng) for _, means in units]
     low, high = np.reshape(ends, (-1, 2)).T
-    return Points(np.array(x), np.array(means), low, high)
+    mean = np.array([means.mean() for _, means in units])
+    redrawn = tuple(Redrawn(what, len(means)) for what, means in units)
+    return Points(np.array(x), mean, low, high, redrawn)
+
+
+def independent_means(rows: Sequence[Row]) -> tuple[str, Array]:
+    """What an interval over rows of one method may redraw, and the returns of those units.
+
+    Episodes of a fit share its luck: together they are one observation of the method. Hence a unit
+    is a fit (a seed), with its mean over contexts of their means over episodes. A single fit can
+    only have its contexts redrawn, and of a single context the episodes; such an interval is of
+    that fit, not of the method.
+
+    Returns:
+        `FITS`, `CONTEXTS` or `EPISODES`, and the returns (n_units,).
+    """
+    by_fit: dict[int, list[float]] = {}
+    for (seed, _), (mean, _) in sorted(cell_means(rows).items()):
+        by_fit.setdefault(seed, []).append(mean)
+    if len(by_fit) > 1:
+        return FITS, np.array([np.mean(means) for means in by_fit.values()])
+    contexts = [mean for means in by_fit.values() for mean in means]
+    if len(contexts) > 1:
+        return CONTEXTS, np.array(contexts)
+    return EPISODES, np.array([row["return"] for row in rows], dtype=float)
+
+
+def what_intervals_redraw(drawn: Iterable[Points]) -> str:
+    """Says what the intervals of a chart are over; empty without any.
+
+    For instance "over 5 fits", or "over 2 to 3 fits, or over the episodes of one fit where no other
+    played the value".
+    """
+    found = {redrawn for points in drawn for redrawn in points.redrawn}
+    fits = sorted(redrawn.n for redrawn in found if redrawn.what == FITS)
+    within = [what for what in (CONTEXTS, EPISODES) if what in {redrawn.what for redrawn in found}]
+    alone = f"over the {' or '.join(within)} of one fit" if within else ""
+    if not fits:
+        return alone
+    several = f"over {fits[0]} fits" if len(fits) == 1 else f"over {fits[0]} to {fits[-1]} fits"
+    return f"{several}, or {alone} where no other played the value" if alone else several
 
 
 def cell_means(rows: Sequence[Row]) -> dict[Cell, tuple[float, float]]:

@@ -69,13 +69,13 @@ EFFECTS = (
     ),
     Effect(
         section=4,
-        choice="MAML with HyperZero's processor time, against 500 updates",
+        choice="MAML with this package's updates, against 500 updates",
         ours="maml",
         other="maml-paper-500-updates",
     ),
     Effect(
         section=4,
-        choice="PEARL with HyperZero's processor time, against 500 updates",
+        choice="PEARL with this package's updates, against 500 updates",
         ours="pearl",
         other="pearl-paper-500-updates",
     ),

@@ -14,6 +14,7 @@ from rich.table import Table
 from experts import Experts, zoo_path
 from experts.collections import find_collection
 from experts.engines import Engine
+from hyper import HyperDistilConfig
 from zeroshot.bench import Bench, method_named
 from zeroshot.estimates import clock
 from zeroshot.fewshot import checked_shots
@@ -85,7 +86,8 @@ def print_plan_estimate(
 
     A method is fitted for some seconds in the first family that needs it, and the plan's first
     method in every family. Times are taken to grow with the training contexts that minibatches
-    have, and to differ between families as the first method's does. Films are not counted.
+    have, and to differ between families as the first method's does. HyperDistil's own episodes are
+    reckoned by those of the test. Films are not counted.
 
     Args:
         preset: the runs.
@@ -166,7 +168,8 @@ def estimate_run(
     for name in work.methods:
         one = costs.methods[name]
         setup = one.setup * len(bench.experts) / len(costs.bench.experts)
-        known[name] = Measured(seconds=_fit_seconds(name, costs, bench), setup=setup)
+        own = _own_episodes(name, bench) * costs.played / costs.bench.rows_per_unit
+        known[name] = Measured(seconds=_fit_seconds(name, costs, bench) + own, setup=setup)
     found = run_estimate(
         bench,
         units,
@@ -284,6 +287,14 @@ def _batch_contexts(bench: Bench, method: str) -> int:
     return min(n_train, config_of(method_named(method, {})).get("batch_tasks", n_train))
 
 
+def _own_episodes(method: str, bench: Bench) -> int:
+    """Episodes that a method plays itself, which a few seconds of its fit do not show."""
+    config = getattr(method_named(method, {}), "config", None)
+    if not isinstance(config, HyperDistilConfig):
+        return 0
+    return config.own_episodes(len(bench.split(0).train), _n_test(bench))
+
+
 def _print(left: Sequence[Left], workers: int, console: Console) -> None:
     table = Table()
     table.add_column("part")
@@ -305,7 +316,6 @@ def _print(left: Sequence[Left], workers: int, console: Console) -> None:
     say(
         console,
         f"units: one method on one split; {workers} at once; measured on this machine, as busy as "
-        "it is now, each method in one family and the first in all; films are not counted, nor "
-        "what a method does only later in a fit: hyperdistil then plays episodes of its own",
+        "it is now, each method in one family and the first in all; films are not counted",
     )
     say(console, "nothing was started")

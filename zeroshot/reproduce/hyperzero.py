@@ -165,11 +165,14 @@ def _controls(seeds: int) -> tuple[PlannedRun, ...]:
     )
 
 
-FILMED = (
-    PlannedFilm(suite="cheetah-torso-reach", context=("torso=0.3",)),
-    PlannedFilm(suite="cheetah-torso-reach", context=("torso=0.7",)),
-    PlannedFilm(suite="walker-speed-reach", context=("speed=-4",)),
-    PlannedFilm(suite="walker-speed-reach", context=("speed=4",)),
+FILMED = tuple(
+    PlannedFilm(suite=suite, context=(context,), method=method)
+    for suite, contexts in (
+        ("cheetah-torso-reach", ("torso=0.3", "torso=0.7")),
+        ("walker-speed-reach", ("speed=-4", "speed=4")),
+    )
+    for context in contexts
+    for method in ("hyperzero", "hyperdistil", "conditioned")
 )
 
 LAPTOP = Preset(
@@ -271,7 +274,8 @@ HYPERZERO = Plan(
         Part(
             name="meta",
             title="MAML and PEARL as trained in the release",
-            note="500 outer updates, against as much processor time as HyperZero gets. `leaking` "
+            note="500 outer updates, against as many as take HyperZero's processor time, or "
+            "two thirds of it. `leaking` "
             "is told the answer in training.",
         ),
         Part(

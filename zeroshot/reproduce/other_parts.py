@@ -11,6 +11,9 @@ from zeroshot.reproduce.split_returns import common_ratios
 
 Record = Mapping[str, Any]
 
+NOTABLE = 0.02
+"""Differences of ratios from which on a loss is told."""
+
 ROWS = ("nearest", "best-of-direction", "best-single")
 """That learn nothing, beside the methods."""
 
@@ -43,9 +46,12 @@ def further_parts(records: Sequence[Record]) -> list[str]:
         ),
         (
             "shots",
-            "After k episodes in the test context, ratios with 95 % intervals: demonstrations are "
-            "its expert's, in interaction there is no expert.",
-            few_shot_table,
+            "After k episodes in the test context, ratios with 95 % intervals. Demonstrations are "
+            "its expert's: policies are cloned on them, PEARL is shown them. In interaction there "
+            "is no expert: PEARL infers the context, and of all others the policies of nearby "
+            "contexts are tried, the best of which stays, so that the first episode changes "
+            "nothing. A method with the numbers of another is left out.",
+            lambda own: f"{few_shot_table(own)}\n\n{few_shot_words(own)}",
         ),
         (
             "surfaces",
@@ -100,8 +106,10 @@ def few_shot_table(records: Sequence[Record]) -> str:
     found: list[tuple[str, str, str, dict[int, Mapping[str, Any]]]] = []
     for record in records:
         for protocol, curves in record["few_shot"].items():
+            drawn: list[Any] = []
             for name, points in curves.items():
-                if len(points) > 1:
+                if len(points) > 1 and points not in drawn:
+                    drawn.append(points)
                     by_shots = {point["shots"]: point for point in points}
                     found.append((record["suite"], protocol, name, by_shots))
     shots = sorted({k for *_, points in found for k in points})
@@ -116,6 +124,41 @@ def few_shot_table(records: Sequence[Record]) -> str:
         rows.append((suite, protocol, name, *cells))
     header = ("suite", "episodes", "method", *(f"k = {k}" for k in shots))
     return markdown_table(header, rows, left=3)
+
+
+def few_shot_words(records: Sequence[Record]) -> str:
+    """What learning is worth after k episodes, and which methods they make worse.
+
+    Args:
+        records: of runs with shots, as `read_results` gives them.
+    """
+    header = ("suite", "episodes", "k", "best learned", "ratio", "learns nothing", "ratio",
+              "difference", "95 %")  # fmt: skip
+    rows = []
+    for record in records:
+        for protocol, found in (record["few_shot_best"] or {}).items():
+            for one in found:
+                ends = ["-" if end is None else f"{end:+.3f}" for end in one["ci"]]
+                numbers = (one["learned"], f"{one['learned_ratio']:.3f}", one["row"],
+                           f"{one['row_ratio']:.3f}", f"{one['difference']:+.3f}")  # fmt: skip
+                cells = (str(one["shots"]), *numbers, f"[{', '.join(ends)}]")
+                rows.append((record["suite"], protocol, *cells))
+    worse = [
+        f"{name} on {record['suite']} after {last['shots']} of {protocol} "
+        f"({first['ratio']:.3f} to {last['ratio']:.3f})"
+        for record in records
+        for protocol, curves in record["few_shot"].items()
+        for name, (first, *_, last) in curves.items()
+        if len(curves[name]) > 1 and last["ratio"] < first["ratio"] - NOTABLE
+    ]
+    said = f"Episodes can do harm: {'; '.join(worse) or 'nowhere here'}."
+    if not rows:
+        return said
+    lead = (
+        "The best learned method after k episodes beside the best row that learns nothing before "
+        "(its experts are cloned on, too), in pairs:"
+    )
+    return f"{lead}\n\n{markdown_table(header, rows, left=4)}\n\n{said}"
 
 
 def gap_table(records: Sequence[Record], columns: Sequence[str]) -> str:

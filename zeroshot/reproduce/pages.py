@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from experts.store import write_atomically
 from zeroshot.reproduce.folders import RUNS
@@ -57,18 +58,27 @@ def copy_pictures(folder: Path, pictures: Mapping[str, str], target: Path) -> No
             shutil.copyfile(file, target / name)
 
 
-def film_strip(film: Path, picture: Path, *, n_frames: int = 6, side: int = 240) -> Path:
-    """Writes frames of a film side by side, at even distances from its first on; returns the path.
+def film_strip(films: Sequence[Path], picture: Path, *, n_frames: int = 6, side: int = 160) -> Path:
+    """Writes a row of frames a film, at even distances from its first on; returns the path.
 
     Args:
-        film: that `zeroshot film` wrote.
+        films: that `zeroshot film` wrote, of one size; the first is at the top.
         picture: of any format that imageio writes.
         n_frames: how many.
         side: height of each, pixels; larger frames are made smaller by whole steps.
 
     Raises:
-        ValueError: if the film has fewer frames.
+        ValueError: if a film has fewer frames.
     """
+    import imageio.v2 as iio
+
+    rows = [np.hstack(_chosen_frames(film, n_frames, side)) for film in films]
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    iio.imwrite(picture, np.vstack(rows))
+    return picture
+
+
+def _chosen_frames(film: Path, n_frames: int, side: int) -> list[NDArray[np.uint8]]:
     import imageio.v2 as iio
 
     reader: Any
@@ -77,10 +87,7 @@ def film_strip(film: Path, picture: Path, *, n_frames: int = 6, side: int = 240)
     if len(frames) < n_frames:
         raise ValueError(f"{film}: must have {n_frames} frames, it has {len(frames)}")
     every = max(1, frames[0].shape[0] // side)
-    chosen = [frames[i * len(frames) // n_frames][::every, ::every] for i in range(n_frames)]
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    iio.imwrite(picture, np.hstack(chosen))
-    return picture
+    return [frames[i * len(frames) // n_frames][::every, ::every] for i in range(n_frames)]
 
 
 def publish_page(

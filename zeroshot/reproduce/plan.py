@@ -12,6 +12,9 @@ from zeroshot.fewshot import checked_shots
 from zeroshot.splits import rule_of
 from zeroshot.suites import suite_of
 
+HYPERZERO = "hyperzero"
+"""The method of a film where none is named."""
+
 FILMS = "films"
 """Folder of the films, beside those of the parts."""
 
@@ -154,7 +157,7 @@ class PlannedFilm:
 
     suite: str
     context: tuple[str, ...]
-    method: str = "hyperzero"
+    method: str = HYPERZERO
     zoo: Path | None = None
 
     @property
@@ -164,8 +167,12 @@ class PlannedFilm:
 
     @property
     def name(self) -> str:
-        """Of its file, without a suffix: `films/walker-speed-reach_speed=-4`."""
-        return f"{FILMS}/{'_'.join((self.suite, *self.context))}"
+        """Of its file, without a suffix: `films/walker-speed-reach_speed=-4`.
+
+        Films of other methods than HyperZero end in their name.
+        """
+        whose = () if self.method == HYPERZERO else (self.method.replace(":", "."),)
+        return f"{FILMS}/{'_'.join((self.suite, *self.context, *whose))}"
 
     def command(self, path: Path) -> str:
         """The `zeroshot film` that does the same."""

@@ -9,9 +9,12 @@ import numpy as np
 
 from zeroshot.reproduce.pages import NOT_MEASURED, markdown_table
 from zeroshot.reproduce.split_returns import common_ratios
-from zeroshot.statistics import mean_interval
+from zeroshot.statistics import N_RESAMPLES, percentile_interval
 
 Record = Mapping[str, Any]
+
+YARDSTICK = "hyperzero"
+"""Whose processor time the other methods are given about as much of."""
 
 
 def ratio_table(
@@ -54,7 +57,7 @@ def against_table(records: Sequence[Record], ours: str, others: Sequence[str]) -
         others: what it is compared with, left out where no record has both.
     """
     lines = [
-        f"| {ours} against | suites | mean difference | 95 %, suites redrawn | smallest | "
+        f"| {ours} against | suites | mean difference | 95 %, bodies redrawn | smallest | "
         "surely ahead on | surely behind on |",
         "|---|--:|--:|--:|--:|--:|---|",
     ]
@@ -67,7 +70,7 @@ def against_table(records: Sequence[Record], ours: str, others: Sequence[str]) -
         if not pairs:
             continue
         values = np.array([value for value, _, _ in pairs.values()])
-        low, high = mean_interval(values, np.random.default_rng(0))
+        low, high = interval_over_bodies({suite: value for suite, (value, _, _) in pairs.items()})
         behind = [suite for suite, (_, _, high) in pairs.items() if high < 0.0]
         ahead = sum(low > 0.0 for _, low, _ in pairs.values())
         lines.append(
@@ -75,6 +78,25 @@ def against_table(records: Sequence[Record], ours: str, others: Sequence[str]) -
             f"{values.min():+.3f} | {ahead} | {', '.join(behind)} |"
         )
     return "\n".join(lines)
+
+
+def interval_over_bodies(values: Mapping[str, float]) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean over suites, which redraws bodies with their features.
+
+    A suite and the one with the published reward (`-reach`) have the same contexts and bodies: they
+    are redrawn together.
+
+    Args:
+        values: one a suite.
+    """
+    bodies: dict[str, list[float]] = {}
+    for suite, value in values.items():
+        bodies.setdefault(suite.removesuffix("-reach"), []).append(value)
+    sums = np.array([sum(own) for own in bodies.values()])
+    sizes = np.array([len(own) for own in bodies.values()])
+    ids = np.random.default_rng(0).integers(len(bodies), size=(N_RESAMPLES, len(bodies)))
+    low, high = percentile_interval(sums[ids].sum(axis=1) / sizes[ids].sum(axis=1))
+    return float(low), float(high)
 
 
 def copies_line(records: Sequence[Record]) -> str:
@@ -104,11 +126,24 @@ def cost_line(records: Sequence[Record]) -> str:
     cores = sorted({str(record["machine"]["cores"]) for record in records})
     total = sum(sum(each) for each in fits.values())
     each = ", ".join(f"{name} {np.median(found):.0f}" for name, found in sorted(fits.items()))
+    shares = ", ".join(f"{name} {share:.2f}" for name, share in sorted(shares_of(records).items()))
     return (
         f"Cost of the fits of {len(records)} runs: {total / 3600:.1f} hours, one after "
         f"another, on a machine of {' or '.join(cores)} cores. Median seconds of a fit: {each}. "
+        f"As shares of {YARDSTICK}'s in the same runs, medians: {shares or NOT_MEASURED}. "
         "Trials, which hyperdistil plays when it hands out policies, are not among them."
     )
+
+
+def shares_of(records: Sequence[Record]) -> dict[str, float]:
+    """Median share of `YARDSTICK`'s seconds that a method's fits took, over runs that have both."""
+    shares: dict[str, list[float]] = {}
+    for record in records:
+        whole = record["methods"].get(YARDSTICK, {"fit_seconds": 0.0})["fit_seconds"]
+        for name, row in record["methods"].items():
+            if row["kind"] == "method" and name != YARDSTICK and whole > 0.0:
+                shares.setdefault(name, []).append(row["fit_seconds"] / whole)
+    return {name: float(np.median(found)) for name, found in shares.items()}
 
 
 def _mark(record: Record, name: str, compared: str) -> str:
