@@ -14,6 +14,8 @@ SB3_CRITIC = (256, 256)
 """Layers of Stable-Baselines3's own SAC, and of CleanRL's."""
 SB3_BATCH = 256
 """Transitions an update of theirs."""
+SB3_RATE = 3e-4
+"""Adam's rate for all networks of SB3's SAC, and for the entropy's weight."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,13 +161,20 @@ class FineTuneConfig:
         )
 
     def plain(self) -> Self:
-        """Without what protects a given policy: SB3's SAC, as it trains from scratch."""
+        """Without what protects a given policy: SB3's SAC, as it trains from scratch.
+
+        Rates, critics and batch are SB3's, whatever the preset. What the preset says of the rest
+        stays: of the uniformly random steps at first, `collect_steps` instead of SB3's 100, so that
+        all starts see their first update at the same step.
+        """
         return replace(
             self,
             standardise=False,
             td_weight=0.0,
             anchor_weight=0.0,
-            start_rate=self.end_rate,
+            start_rate=SB3_RATE,
+            end_rate=SB3_RATE,
+            critic_rate=SB3_RATE,
             critic_updates=0,
             entropy_weight=1.0,
             entropy_share=0.0,

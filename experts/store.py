@@ -132,7 +132,8 @@ def save_expert(
             that changes its values too much (`weights.CRITIC_TOLERANCE`).
 
     Raises:
-        ValueError: for another type, or a policy beyond the range of float16.
+        ValueError: for another type, a policy beyond the range of float16, or a number in the
+            record that is not finite.
         OSError: if the disk is full or the folder cannot be written; nothing half-written stays,
             and an older expert does.
     """
@@ -365,4 +366,7 @@ def _put(
 
 
 def _json(record: Mapping[str, Any]) -> bytes:
-    return (json.dumps(record, indent=1) + "\n").encode()
+    try:
+        return (json.dumps(record, indent=1, allow_nan=False) + "\n").encode()
+    except ValueError as error:
+        raise ValueError(f"`record` must have finite numbers alone ({error})") from error

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from experts.offpolicy import CheckpointSchedule, Saving
 from experts.offpolicy.checkpoints import checkpoint_path, load_checkpoints, save_checkpoints
 from experts.offpolicy.turned import train_turned, turn
 from experts.recipes import Recipe
-from experts.store import expert_name, load_expert, save_expert
+from experts.store import expert_name, load_expert, read_manifest, save_expert
 from experts.training import evaluated
 from experts.validation import require
 from param_envs import Context, Family
@@ -139,8 +140,10 @@ def turn_as_it_is(
     reward: str,
     directory: Path,
     seam: float | None = None,
-) -> None:
+) -> int:
     """Writes the experts that `directory` does not have: that of `home`, turned, without training.
+
+    Those that it has must be the same expert, turned the same way; else it would be two zoos.
 
     Args:
         family: the family; its `frames` turn the contexts.
@@ -149,22 +152,75 @@ def turn_as_it_is(
         zoo: folder that has the expert of `home`.
         reward: meaning of the reward, with which experts are evaluated.
         directory: where experts are written.
-        seam: see `Family.frames`.
+        seam: see `Family.frames`; some context must be beyond it.
+
+    Returns:
+        How many it wrote.
 
     Raises:
-        ValueError: if `zoo` has no expert of `home`, or the family cannot turn the contexts.
+        ValueError: if `zoo` has no expert of `home`, the family cannot turn the contexts, no
+            context is beyond `seam`, or experts there are of another family, reward or context,
+            were turned from another expert, at another seam, or not as they are.
         OSError: if the disk is full or the folder cannot be written.
     """
     known = family.context(**home)
-    frames = family.frames(contexts, known, seam=seam)
+    family.frames(contexts, known)  # says what is wrong before anything is read
+    if seam is not None:
+        _check_seam(family, contexts, seam)
     expert = load_expert(_start(zoo, known))
+    told = {"home": expert_name(known), "seam": seam, "home_sha256": expert.record["sha256"]}
+    _check_turned(directory, family, contexts, reward=reward, told=told)
+    written = 0
+    frames = family.frames(contexts, known, seam=seam)
     for frame, context in zip(frames, contexts, strict=True):
         if manifest_path(directory, context).exists():
             continue
         found = turn(expert, frame, context)
-        told = {"home": expert_name(known), "seam": seam}
         record = {**found.record, "reward": reward, "turned_as_it_is": told}
         save_expert(evaluated(replace(found, record=record)), directory)
+        written += 1
+    return written
+
+
+def _check_seam(family: Family, contexts: Sequence[Context], seam: float) -> None:
+    """A seam must be in the range of what is turned, and below the largest of the contexts."""
+    turned = next(feature for feature in family.features if feature.encoding == "angle")
+    largest = max(context[turned.name] for context in contexts)
+    allowed = f"in [{turned.low:g}, {largest:g}), with a `{turned.name}` beyond it"
+    require("seam", seam, turned.low <= seam < largest, allowed)
+
+
+def _check_turned(
+    directory: Path,
+    family: Family,
+    contexts: Sequence[Context],
+    *,
+    reward: str,
+    told: Mapping[str, Any],
+) -> None:
+    """Experts that are kept must be such as would be written; an old one has no `home_sha256`.
+
+    Raises:
+        ValueError: naming the file, what differs, and what is asked for.
+    """
+    for context in contexts:
+        path = manifest_path(directory, context)
+        if not path.exists():
+            continue
+        record = read_manifest(path)
+        kept = record.get("turned_as_it_is")
+        if kept is None:
+            raise ValueError(f"{path} was not turned as it is: turn into another folder")
+        for name, has, needs in (
+            ("family", record["env_id"], family.env_id),
+            ("reward", record["reward"], reward),
+            ("context", record["context"], dict(context)),
+            *((f"`{name}`", kept.get(name, needs), needs) for name, needs in told.items()),
+        ):
+            if has != needs:
+                raise ValueError(
+                    f"{path} has the {name} {has}, asked for is {needs}: turn into another folder"
+                )
 
 
 def _start(zoo: Path, home: Context) -> Path:

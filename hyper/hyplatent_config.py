@@ -28,8 +28,9 @@ class HypLatentConfig:
     Attributes:
         space: `parameters` generates a policy's vector itself, `latents` the autoencoder's code.
         span: with `parameters`, generate coordinates in the span of training policies, as many as
-            there are of these, where they are fewer than parameters and at most 2,048. A policy of
-            least reconstruction error lies there anyway, and an update costs a hundredth.
+            that has, where these are at least two, at most half as many as parameters and at most
+            2,048; of no effect otherwise. A policy of least reconstruction error lies there
+            anyway, and an update costs a hundredth.
         encode_contexts: give contexts in [-1, 1], an angle as (cos, sin); raw values otherwise.
         noise_size: length of the generator's noise n; 0 for none.
         widths: of the generator's layers on its way down; on its way up it has them in reverse.

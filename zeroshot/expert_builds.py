@@ -26,7 +26,7 @@ from zeroshot.estimates import print_build_estimate
 from zeroshot.leaderboard import print_table
 from zeroshot.progress import say
 from zeroshot.run import experts_of
-from zeroshot.suites import Suite
+from zeroshot.suites import SUITES, Suite
 
 if TYPE_CHECKING:
     from experts.offpolicy import CheckpointSchedule  # imports torch
@@ -181,21 +181,25 @@ def turn_experts(
 
     Raises:
         ValueError: for an unknown recipe or context, a family that cannot be turned, a start that
-            is absent or always held out.
+            is absent or always held out, a seam beyond all contexts, or experts in `out` that were
+            turned otherwise.
     """
     from experts.turned_build import build_turned, turn_as_it_is  # imports torch
 
     if as_it_is:
-        turn_as_it_is(
+        start = suite_context(suite, home.split(","))
+        _check_home(start, suite)
+        written = turn_as_it_is(
             suite.family,
             suite.contexts,
-            home=suite_context(suite, home.split(",")),
+            home=start,
             zoo=zoo,
             reward=suite.reward,
             directory=out,
             seam=seam,
         )
-        say(Console(), f"experts of {suite.name}: {out}")
+        done = "" if written else "nothing to do, all are there; "
+        say(Console(), f"{done}experts of {suite.name}: {out}")
         return 0
     (known,) = grid_contexts(suite, [home])
     if known in suite.held_out:
@@ -218,6 +222,19 @@ def turn_experts(
         )
     say(console, f"experts of {suite.name}: {out}")
     return 0
+
+
+def _check_home(home: Context, suite: Suite) -> None:
+    """A start must be held out by no suite of the family: which one its zoo is of, nobody wrote.
+
+    Contexts are compared by the names of their experts' files, by which the start is found.
+    """
+    for each in (suite, *SUITES.values()):
+        held_out = map(expert_name, each.held_out)
+        if each.env_id == suite.env_id and expert_name(home) in held_out:
+            raise ValueError(
+                f"`home` must not be a context that is always held out, by {each.name}, got {home}"
+            )
 
 
 def repair_experts(

@@ -199,9 +199,10 @@ class Turn:
         relabelled: Learn from each step as from one of the same body whose parts are labelled
             otherwise, drawn at random: an ant that ran with another leg in front.
         as_it_is: Turn the expert of --home, which need not be one of the suite's, without training
-            it: its zoo may have policies alone.
-        seam: With --as-it-is: value of the feature beyond which contexts are turned the other way
-            round. An ant's attitude then has the other sign, with which it acts otherwise.
+            it: its zoo may have policies alone. Experts that are there must be turned so, too.
+        seam: With --as-it-is: value of the feature, below the suite's largest, beyond which
+            contexts are turned the other way round. An ant's attitude then has the other sign,
+            with which it acts otherwise.
         seed: Of everything.
     """
 

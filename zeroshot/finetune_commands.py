@@ -20,6 +20,9 @@ from zeroshot.suites import suite_of
 if TYPE_CHECKING:
     from experts.finetune_config import FineTuneConfig
 
+ALL = ("all",)
+"""Of the contexts that a split holds out."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FineTune(EngineOptions):
@@ -37,8 +40,8 @@ class FineTune(EngineOptions):
         start: Where to start from: scratch (random weights), scratch-standardised (the same, with
             observations standardised as for all others), nearest (the nearest training expert),
             or methods, registered or as import paths. By default scratch nearest hyperzero.
-        contexts: Held-out contexts to fine-tune in, instead of all, as feature=value words with
-            commas between features: speed=4 speed=-4.
+        contexts: Held-out contexts to fine-tune in, as feature=value words with commas between
+            features: speed=4 speed=-4.
         steps: Environment steps of a run.
         seeds: Runs from each start in each context.
         every: Environment steps between evaluations.
@@ -61,7 +64,7 @@ class FineTune(EngineOptions):
     out: Path
     method: str | None = None
     start: Annotated[tuple[str, ...], arg(metavar="START ...")] = ()
-    contexts: Annotated[tuple[str, ...], arg(metavar="FEATURE=VALUE ...")] = ()
+    contexts: Annotated[tuple[str, ...], arg(metavar="FEATURE=VALUE ...")] = ALL
     steps: int = 100_000
     seeds: int = 3
     every: int = 5_000
@@ -77,7 +80,12 @@ class FineTune(EngineOptions):
     zoo: ZooPath = None
 
     def __call__(self) -> int:
-        """Runs what is not done yet, and prints a table; of what is finished, if interrupted."""
+        """Runs what is not done yet, and prints a table; of what is finished, if interrupted.
+
+        Raises:
+            ValueError: for an unknown name, or a value that makes no sense.
+            OSError: if `out` cannot be a folder, or another process writes to it.
+        """
         from zeroshot.context_words import grid_contexts
         from zeroshot.finetune import Comparison, fine_tune_suite
         from zeroshot.finetune_figures import write_finetuning_figure
@@ -85,6 +93,8 @@ class FineTune(EngineOptions):
 
         if self.workers < 0:
             raise ValueError(f"`workers` must be at least 0, got {self.workers}")
+        if not self.contexts:  # which would be all
+            raise ValueError("`contexts` must be at least one, or all, got none")
         here = str(Path.cwd())
         if here not in sys.path:  # so that import paths of methods are found, as by `python -m`
             sys.path.insert(0, here)
@@ -93,7 +103,7 @@ class FineTune(EngineOptions):
         comparison = Comparison(
             suite=suite,
             starts=self._starts(),
-            contexts=grid_contexts(suite, self.contexts),
+            contexts=() if self.contexts == ALL else grid_contexts(suite, self.contexts),
             n_steps=self.steps,
             seeds=self.seeds,
             every=self.every,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from rich.console import Console
 from tyro.conf import Positional, arg
@@ -15,14 +16,17 @@ from zeroshot.engine_options import EngineOptions
 from zeroshot.progress import say
 from zeroshot.reproduce import plan_of
 
+if TYPE_CHECKING:
+    from zeroshot.reproduce.execution import Outcome  # imports torch
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reproduce(EngineOptions):
     """Run every table and figure of a paper from the shipped experts; started again, it goes on.
 
     Each run of the plan is a `zeroshot run` into its own folder. Suites whose experts are not
-    complete are skipped, and named. Writes summary.json, a small JSON file a run in results/, and
-    tables.md and tables.html with published numbers beside these.
+    complete are skipped, and named; where all are, that is an error. Writes summary.json, a small
+    JSON file a run in results/, and tables.md and tables.html with published numbers beside these.
 
     Attributes:
         paper: Which: hyperzero or genhyper.
@@ -60,7 +64,12 @@ class Reproduce(EngineOptions):
     describe: bool = False
 
     def __call__(self) -> int:
-        """Reproduces, and prints where the tables are."""
+        """Reproduces, and prints where the tables are.
+
+        Raises:
+            ValueError: for an unknown name, a number that makes no sense, or where none of the
+                suites that are asked for has its experts.
+        """
         from zeroshot.progress import ConsoleReporter
         from zeroshot.reproduce.estimate import print_plan_estimate
         from zeroshot.reproduce.execution import check_zoo, finished_part, outcomes, perform
@@ -99,6 +108,11 @@ class Reproduce(EngineOptions):
         workers = self.workers or (0 if engine else default_workers(MOST_WORKERS))
         if workers == 1:
             os.environ.setdefault("OMP_NUM_THREADS", "1")  # as `zeroshot run` does
+
+        def tell(found: Sequence[Outcome]) -> None:
+            _check_some(found)
+            report(plan, self.preset, preset, found, out)
+
         try:
             found = perform(
                 preset,
@@ -106,7 +120,7 @@ class Reproduce(EngineOptions):
                 workers=workers,
                 engine=engine,
                 reporters=lambda: ConsoleReporter(console),
-                tell=lambda found: report(plan, self.preset, preset, found, out),
+                tell=tell,
             )
         except KeyboardInterrupt:
             print(
@@ -118,3 +132,13 @@ class Reproduce(EngineOptions):
             say(console, line)
         say(console, f"tables and results: {out}")
         return 1 if any(outcome.state == "failed" for outcome in found) else 0
+
+
+def _check_some(found: Sequence[Outcome]) -> None:
+    """Raises ValueError, saying what every suite lacks, if all is skipped."""
+    if all(outcome.state == "skipped" for outcome in found):
+        lacking = {outcome.work.suite: outcome.reason for outcome in found}
+        said = "; ".join(f"{suite}: {reason}" for suite, reason in lacking.items())
+        raise ValueError(
+            f"`suites` must have one that has its experts, or --zoo name a folder of them: {said}"
+        )

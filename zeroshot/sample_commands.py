@@ -61,22 +61,26 @@ class Samples:
             ValueError: for an unknown method or split, a method that has no samples, or a number
                 that makes no sense.
             FileNotFoundError: if the suite has no experts.
+            OSError: if `out` is a folder, or is to be in one that is a file or cannot be made.
         """
         from experts.store import write_atomically
         from experts.validation import require
         from zeroshot.frozen import split_of
+        from zeroshot.methods import make_method
         from zeroshot.run import experts_of
         from zeroshot.splits import rule_of
 
+        _check_out(self.out)
         for name in ("samples", "episodes"):
             require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
         require("split_seed", self.split_seed, self.split_seed >= 0, "at least 0")
         suite = suite_of(self.suite)
         ids = split_of(suite, rule_of(self.split, suite), seed=self.split_seed)
+        experts, method = experts_of(suite, self.zoo), make_method(self.method)
         console = Console()
-        content = self._played(suite, experts_of(suite, self.zoo), ids, console)
+        self.out.parent.mkdir(parents=True, exist_ok=True)  # or fail before anything is fitted
+        content = self._played(method, suite, experts, ids, console)
         lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in content.items()]
-        self.out.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.out, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
         table = Table(title=f"{suite.name}, {self.split}: returns of {self.method}'s policies")
         table.add_column("answer", no_wrap=True)
@@ -88,17 +92,16 @@ class Samples:
         return 0
 
     def _played(
-        self, suite: Suite, experts: Experts, ids: Split, console: Console
+        self, method: Method, suite: Suite, experts: Experts, ids: Split, console: Console
     ) -> dict[str, Any]:
         """What the file says."""
         from experts import play
         from experts.provenance import command, commit, machine, now, versions
         from zeroshot.bench import TEST_STARTS
         from zeroshot.genhyper import spread
-        from zeroshot.methods import config_of, make_method
+        from zeroshot.methods import config_of
         from zeroshot.run import fingerprint
 
-        method = make_method(self.method)
         fitted = self._fitted(method, suite, experts, ids, console)
         contexts = [suite.contexts[i] for i in ids.test]
         say(console, f"playing {self.samples} policies of each of {len(contexts)} contexts")
@@ -158,6 +161,15 @@ class Samples:
         if not hasattr(fitted, "samples") or not hasattr(fitted, "mean_policies"):
             raise ValueError(f"`method` must generate many policies, {self.method!r} does not")
         return fitted
+
+
+def _check_out(out: Path) -> None:
+    """Raises OSError where no file of that name can be, before hours go into what it is to say."""
+    if out.is_dir():
+        raise IsADirectoryError(f"`out` must be a file, {out} is a folder")
+    there = next(folder for folder in out.parents if folder.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"`out` must be in a folder, got {out}, but {there} is a file")
 
 
 SamplesCommand = Annotated[Samples, subcommand("samples")]

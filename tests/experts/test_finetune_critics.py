@@ -1,11 +1,18 @@
-"""The critics of a fine-tuning: what normalises them, and that all of it is trained."""
+"""The critics of a fine-tuning, what normalises and trains them; SB3's own, from random weights."""
 
-from dataclasses import replace
+import inspect
+import json
+import lzma
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
+from stable_baselines3 import SAC
 from torch import nn
 
+from experts.finetune_config import FineTuneConfig
 from tests.experts.test_finetune import TINY, filled, made
 
 
@@ -46,3 +53,33 @@ def test_all_layers_of_the_critics_are_trained_and_followed() -> None:
         if "qf" in name:
             assert not torch.equal(value, own[name]), name
             assert not torch.equal(model.critic_target.state_dict()[name], followed[name]), name
+
+
+@pytest.mark.parametrize("preset", ["default", "paper"])
+def test_plain_has_sb3s_hyperparameters_whatever_the_preset(preset: str) -> None:
+    given = FineTuneConfig.named(preset)
+    plain = given.plain()
+    model = made(replace(plain, buffer_size=200), start=None)
+    own = {name: each.default for name, each in inspect.signature(SAC).parameters.items()}
+    for name in ("learning_rate", "batch_size", "tau", "gamma", "gradient_steps"):
+        assert getattr(model, name) == own[name], name
+    assert plain.buffer_size == own["buffer_size"]
+    assert model.policy_rate == own["learning_rate"]
+    sb3 = SAC("MlpPolicy", model.get_env(), buffer_size=200, device="cpu")
+    for ours, theirs in ((model.actor, sb3.actor), (model.critic, sb3.critic)):
+        assert str(ours) == str(theirs), "the same layers"
+    assert model.learning_starts == plain.collect_steps == given.collect_steps
+    assert own["learning_starts"] == 100, "as the documents say"
+
+
+def test_published_runs_from_random_weights_are_plain() -> None:
+    folder = Path(__file__).parents[2] / "docs" / "results" / "genhyper" / "rows" / "finetuning"
+    wanted = json.loads(json.dumps(asdict(FineTuneConfig().plain())))
+    found = 0
+    for file in folder.glob("*.jsonl.xz"):
+        with lzma.open(file, "rt", encoding="utf-8") as lines:
+            for record in map(json.loads, lines):
+                if record.get("start") == "scratch":
+                    assert record["config"] == wanted, file
+                    found += 1
+    assert found

@@ -338,6 +338,16 @@ def test_full_disk_leaves_nothing_half_written(
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_numbers_that_are_not_finite_are_not_written(tmp_path: Path) -> None:
+    save_expert(untrained({"speed": 2.0}), tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    bad = untrained({"speed": 2.0}, seed=1)
+    bad = replace(bad, record={**bad.record, "seam": float("nan")})
+    with pytest.raises(ValueError, match="`record` must have finite numbers alone"):
+        save_expert(bad, tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 UNPICKLING = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "pandas"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -308,17 +309,18 @@ def test_what_cannot_be_built_is_said_before_anything_is_written(zoo: Path, tmp_
 def test_an_expert_is_turned_as_it_is(start: tuple[Expert, Legacy], tmp_path: Path) -> None:
     expert = start[0]
     bare = replace(expert, critic=None, extras={}, record={**expert.record, "critic": None})
-    save_expert(bare, tmp_path / "bare")
+    checksum = load_expert(save_expert(bare, tmp_path / "bare")).record["sha256"]
     arguments = {"home": HOME, "zoo": tmp_path / "bare", "reward": "direction"}
     other = (*CONTEXTS[:2], ANT.context(direction=5.5))
-    turn_as_it_is(ANT, other, directory=tmp_path / "zoo", **arguments)
+    assert turn_as_it_is(ANT, other, directory=tmp_path / "zoo", **arguments) == 3
     frames = ANT.frames(other, HOME)
     seen = np.random.default_rng(0).normal(size=(1, 9, 27))
     for context, frame in zip(other, frames, strict=True):
         found = load_expert(manifest_path(tmp_path / "zoo", context))
         home = np.einsum("ij,nmj->nmi", frame, seen)
         np.testing.assert_allclose(found.policy.act(seen), expert.policy.act(home), atol=1e-5)
-        assert found.record["turned_as_it_is"] == {"home": "direction=1_leg=1", "seam": None}
+        told = {"home": "direction=1_leg=1", "seam": None, "home_sha256": checksum}
+        assert found.record["turned_as_it_is"] == told
         assert found.record["evaluation"]["return_mean"] != 0.0
     turn_as_it_is(ANT, other, directory=tmp_path / "sewn", seam=4.0, **arguments)
     for context, frame in zip(other, ANT.frames(other, HOME, seam=4.0), strict=True):
@@ -328,9 +330,50 @@ def test_an_expert_is_turned_as_it_is(start: tuple[Expert, Legacy], tmp_path: Pa
         assert found.record["turned_as_it_is"]["seam"] == 4.0
     kept = manifest_path(tmp_path / "zoo", other[0])
     written = kept.stat().st_mtime_ns
-    turn_as_it_is(ANT, other, directory=tmp_path / "zoo", **arguments)
+    assert turn_as_it_is(ANT, other, directory=tmp_path / "zoo", **arguments) == 0
     assert kept.stat().st_mtime_ns == written
     with pytest.raises(
         ValueError, match=r"`zoo` must have .*direction=1_leg=1\.json, it is absent"
     ):
         turn_as_it_is(ANT, other, directory=tmp_path, **{**arguments, "zoo": tmp_path / "none"})
+
+
+@pytest.mark.parametrize("seam", [float("nan"), float("inf"), -0.1, 4.0, 9.0])
+def test_a_seam_must_have_a_direction_beyond_it(zoo: Path, tmp_path: Path, seam: float) -> None:
+    arguments = {"home": HOME, "zoo": zoo, "reward": "direction", "directory": tmp_path / "out"}
+    message = rf"`seam` must be in \[0, 4\), with a `direction` beyond it, got {seam}"
+    with pytest.raises(ValueError, match=message):
+        turn_as_it_is(ANT, CONTEXTS, seam=seam, **arguments)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_expert_turned_otherwise_is_not_gone_on_with(
+    start: tuple[Expert, Legacy], zoo: Path, tmp_path: Path
+) -> None:
+    out, some = tmp_path / "out", CONTEXTS[1:]
+    for each in (start[0], turn(start[0], np.eye(27), CONTEXTS[0])):
+        save_expert(each, tmp_path / "critics")  # in other types: other weights
+    asked = {"home": HOME, "zoo": zoo, "reward": "direction", "directory": out, "seam": 3.0}
+    assert turn_as_it_is(ANT, some, **asked) == 3
+    first = r"out.direction=1_leg=1\.json has the "
+    for change, message in (
+        ({"seam": 2.0}, first + r"`seam` 3\.0, asked for is 2\.0: turn into another folder"),
+        ({"seam": None}, first + r"`seam` 3\.0, asked for is None"),
+        ({"zoo": tmp_path / "critics"}, first + "`home_sha256` "),
+        (
+            {"zoo": tmp_path / "critics", "home": CONTEXTS[0]},
+            first + "`home` direction=1_leg=1, asked for is direction=0_leg=1: turn into another",
+        ),
+        ({"reward": "other"}, first + "reward direction, asked for is other"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            turn_as_it_is(ANT, CONTEXTS, **{**asked, **change})
+    assert not manifest_path(out, CONTEXTS[0]).exists()
+    path = manifest_path(out, HOME)
+    record = json.loads(path.read_text())
+    del record["turned_as_it_is"]["home_sha256"]  # as earlier versions wrote it
+    path.write_text(json.dumps(record))
+    assert turn_as_it_is(ANT, CONTEXTS, **asked) == 1
+    save_expert(start[0], out)
+    with pytest.raises(ValueError, match=r"direction=1_leg=1\.json was not turned as it is: turn"):
+        turn_as_it_is(ANT, CONTEXTS, **asked)

@@ -164,6 +164,28 @@ BAD_USAGE = [
         [*"experts turn ant-dir --home direction=5 --zoo . --seam 5 --out".split(), "{out}"],
         "`seam` must come with --as-it-is",
     ),
+    *(
+        (
+            [*words.split(), *"--zoo . --as-it-is --out".split(), "{out}"],
+            f"`home` must not be a context that is always held out, by {suite}, got Context(dir",
+        )
+        for words, suite in (
+            ("experts turn ant-dir --home direction=0.769369629", "ant-dir"),
+            ("experts turn ant-dir-macaw --home direction=0.769369629", "ant-dir"),
+            ("experts turn ant-dir-macaw --home direction=0.76937", "ant-dir"),
+            ("experts turn ant-dir-macaw --home direction=0.904175", "ant-dir-macaw"),
+        )
+    ),
+    *(
+        (
+            [
+                *f"experts turn ant-dir-macaw --home direction=5 --seam {seam}".split(),
+                *("--zoo", ".", "--as-it-is", "--out", "{out}"),
+            ],
+            f"`seam` must be in [0, 6.03681), with a `direction` beyond it, got {seam}",
+        )
+        for seam in ("nan", "9.0", "6.1")
+    ),
     (
         ["experts", "build", "cheetah-speed", "--batched", "--out", "{out}"],
         "`recipe` must be of TD3 or SAC for a batched build, one of ['sac-fast',",
@@ -261,6 +283,26 @@ def test_turned_trainings_are_told_what_to_keep(
     assert (asked[1].directory, asked[1].every) == (tmp_path / "checkpoints", 5000)
     assert (asked[1].start, asked[1].last) == (0, 3)
     assert main([*words, "--checkpoint-last", "3"]) == 2
+
+
+def test_experts_are_turned_as_they_are_or_there_is_nothing_to_do(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    homes = []
+
+    def turned(*_: object, home: Any, **__: object) -> int:
+        homes.append(home["direction"])
+        return 50 if len(homes) == 1 else 0
+
+    monkeypatch.setattr("experts.turned_build.turn_as_it_is", turned)
+    words = "experts turn ant-dir-macaw --home direction=1.410510987 --zoo experts/zoo/ant-dir"
+    words = [*words.split(), "--as-it-is", "--out", str(tmp_path)]
+    assert main(words) == 0
+    assert "nothing" not in capsys.readouterr().out
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "nothing to do, all are there; experts of ant-dir-macaw:" in said
+    assert homes == [1.410510987] * 2
 
 
 def test_shell_completion(capsys: pytest.CaptureFixture[str]) -> None:

@@ -366,6 +366,7 @@ def test_an_estimate_starts_nothing(
         (["--steps", "6"], "`n_steps` must be more than the 6 that are collected before"),
         (["--td-weight", "-1"], "`td_weight` must be at least 0 and finite, got -1.0"),
         (["--contexts", "speed=7"], "'speed=7' is not a context of tiny"),
+        (["--contexts"], "`contexts` must be at least one, or all, got none"),
         (["--preset", "best"], "best"),
     ],
 )

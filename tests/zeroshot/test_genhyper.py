@@ -193,3 +193,29 @@ def test_the_command_writes_what_answers_return(
     ):
         assert main([*words, *more]) == 2
         assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("out", "text"),
+    [
+        ("folder", "`out` must be a file, {}/folder is a folder"),
+        ("file/a.json", "`out` must be in a folder, got {0}/file/a.json, but {0}/file is a file"),
+        ("file/a/b.json", "`out` must be in a folder, got {0}/file/a/b.json, but {0}/file is a"),
+    ],
+)
+def test_where_samples_go_is_checked_before_a_fit(
+    suite: Suite,
+    zoo: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    out: str,
+    text: str,
+) -> None:
+    monkeypatch.setitem(SUITES, "tiny", suite)
+    monkeypatch.setattr("zeroshot.bench.rollouts_of", None)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    assert main(["samples", "tiny", "--zoo", str(zoo), "--out", str(tmp_path / out)]) == 2
+    assert text.format(tmp_path) in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"folder", "file"}
