@@ -24,9 +24,13 @@ DESCRIPTION = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code.
 
-    Bad usage is one line on stderr. A method that raises leaves its traceback there.
+    Bad usage is one line on stderr. A method that raises leaves its traceback there, and so does
+    what nobody foresaw. Import paths are found in the current folder, as by `python -m`.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.insert(0, here)
     try:
         if words == ["--version"]:
             print(f"zeroshot {_version()}")
@@ -40,6 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except (ValueError, OSError) as error:
+        if not _foreseen(error):
+            traceback.print_exc()
+            return FAILED
         return _complain(str(error), BAD_USAGE)
     except ModuleNotFoundError as error:
         hint = "" if "pip install" in str(error) else ": pip install 'param-envs[zeroshot]'"
@@ -82,6 +89,15 @@ def _one_line(boxed: str) -> str:
     plain = re.sub(r"\x1b\[[0-9;]*m", "", boxed)
     lines = [line.strip("│|╭╮╰╯─ \t") for line in plain.splitlines()[1:]]
     return re.sub(r"\s+", " ", " ".join(line if line else ";" for line in lines)).strip(" ;")
+
+
+def _foreseen(error: Exception) -> bool:
+    """Whether the system refused something, or a line of some package says `raise` itself.
+
+    A ValueError from the middle of an expression is nobody's message to a user.
+    """
+    line = traceback.extract_tb(error.__traceback__)[-1].line
+    return isinstance(error, OSError) or not line or line.startswith("raise")
 
 
 def _expected(error: Exception) -> bool:

@@ -120,7 +120,6 @@ class Run(EngineOptions):
             if getattr(self, name) < smallest:
                 raise ValueError(f"`{name}` must be at least {smallest}, got {getattr(self, name)}")
         console = Console()
-        _find_modules_here()
         engine = self.chosen_engine()
         if self.estimate:
             return self._print_estimate(engine, console)
@@ -218,7 +217,6 @@ class Film:
         check_film(self.out, size=size, n_steps=self.steps)
         if self.seed < 0:
             raise ValueError(f"`seed` must be at least 0, got {self.seed}")
-        _find_modules_here()
         _fit_on_one_thread()
         make_method(self.method)  # a wrong name must not surface after the experts are loaded
         console = Console()
@@ -263,12 +261,16 @@ Command = Annotated[
 
 
 def suite_record(suite: Suite) -> dict[str, Any]:
-    """What `zeroshot suites --json` says about a suite; `expert_return` is None without experts."""
+    """What `zeroshot suites --json` says about a suite; `expert_return` is None without experts.
+
+    Raises:
+        ValueError: if its experts are damaged.
+    """
     from zeroshot.run import experts_of
 
     try:
         expert_return = float(experts_of(suite).returns.mean())
-    except (FileNotFoundError, ValueError):
+    except FileNotFoundError:
         expert_return = None
     return {
         "name": suite.name,
@@ -288,13 +290,6 @@ def _names(methods: str) -> list[str]:
     if not names:
         raise ValueError("`methods` must name at least one method, got none")
     return names
-
-
-def _find_modules_here() -> None:
-    """Lets import paths be found in the current folder, as `python -m` does."""
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
 
 
 def _fit_on_one_thread() -> None:

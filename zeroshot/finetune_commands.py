@@ -95,9 +95,6 @@ class FineTune(EngineOptions):
             raise ValueError(f"`workers` must be at least 0, got {self.workers}")
         if not self.contexts:  # which would be all
             raise ValueError("`contexts` must be at least one, or all, got none")
-        here = str(Path.cwd())
-        if here not in sys.path:  # so that import paths of methods are found, as by `python -m`
-            sys.path.insert(0, here)
         suite = suite_of(self.suite)
         engine = self.chosen_engine()
         comparison = Comparison(

@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from zeroshot.comparisons import WITHIN_CONTEXTS
+
 PLAIN_WIDTH = 100
 """Columns where the output is no terminal, whatever a wrapper claims."""
 
@@ -18,6 +20,8 @@ def leaderboard(summary: Mapping[str, Any]) -> Table:
     partial = "" if summary["complete"] else ", unfinished"
     intervals = summary.get("score_ci", {})
     redrawn = "splits and contexts" if intervals else "contexts"
+    if set(summary.get("resampling", {}).values()) == {WITHIN_CONTEXTS}:
+        redrawn = "fits within each context"
     rule = f" ({summary['split_rule']})" if "split_rule" in summary else ""
     table = Table(
         title=f"{summary['suite']} v{summary['suite_version']}: return on "

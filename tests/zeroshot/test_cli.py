@@ -1,12 +1,13 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from zeroshot.cli import main
+from zeroshot.cli import FAILED, main
 from zeroshot.results import ROWS, SUMMARY, read_rows
 from zeroshot.suites import SUITES, Suite
 
@@ -338,3 +339,17 @@ def assert_one_line(capsys: pytest.CaptureFixture[str], text: str) -> None:
     complained = capsys.readouterr().err
     assert complained.startswith("zeroshot: error: ") and complained.count("\n") == 1
     assert text in complained
+
+
+def test_what_nobody_foresaw_leaves_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A ValueError that no line raised on purpose is no bad usage."""
+
+    def broken(words: list[str]) -> Callable[[], int]:
+        return lambda: int("seven")
+
+    monkeypatch.setattr("zeroshot.cli._parse", broken)
+    assert main(["suites"]) == FAILED
+    said = capsys.readouterr().err
+    assert "Traceback" in said and "invalid literal" in said

@@ -151,6 +151,7 @@ def test_the_leaderboard_begins_with_what_needs_no_learning() -> None:
         "for mine, 95 % interval ["
     )
     assert "x 2 splits (gap)" in text
+    assert "intervals redraw fits within each context" in text
 
 
 def test_the_best_is_so_by_what_pairs_are_compared_by() -> None:

@@ -210,13 +210,13 @@ def test_the_td_term_adds_something_where_all_runs_say_so() -> None:
         for weight, returns in ((0.1, with_it), (0.0, without))
     ]
     text = td_verdict(runs)
-    assert text.startswith("The TD term adds something: in 6 of 6 comparisons")
+    assert text.startswith("The TD term adds something: on 2 of 2 suites all runs")
     said = "steps to 95% 1,000, 1,000 against 2,000, 2,000; return at the end -19.0, -19.0 against"
     assert f"- ant-dir, 2,000 steps, weight 0.1 against 0: {said} -20.0, -20.0;" in text
     mixed = tuning("hyplatent", [with_it[0], without[0]], td_weight=0.0)
     text = td_verdict([runs[0], mixed])
-    assert text.startswith("The TD term adds nothing that these runs show: in 0 of 3 comparisons")
-    assert "all without, in 0 worse" in text and "probability of 0.17." in text
+    assert text.startswith("The TD term adds nothing that these runs show: on 0 of 1 suites")
+    assert "all without, on 0 in more." in text and "probability of 0.17 a suite." in text
     other = {**mixed, "split_rule": "tasks:25"}
     assert td_verdict([runs[0], other]) == "Whether the TD term adds something: not measured."
 

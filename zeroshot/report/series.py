@@ -36,12 +36,13 @@ class Points(NamedTuple):
     low: Array
     high: Array
     redrawn: tuple[Redrawn, ...] = ()
-    """By the intervals, where that is known, one a point."""
+    """By the intervals, one a point; empty where that is not known."""
 
     @property
     def of_one_fit(self) -> NDArray[np.bool_]:
-        """Where an interval is within a single fit, and says nothing of others."""
-        return np.array([found.what != FITS for found in self.redrawn], dtype=bool)
+        """Where an interval is known to be within a single fit, and says nothing of others."""
+        within = [found.what != FITS for found in self.redrawn] or [False] * len(self.x)
+        return np.array(within, dtype=bool)
 
 
 def against(rows: Sequence[Row], value_of: Callable[[Row], float]) -> Points:

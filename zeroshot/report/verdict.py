@@ -73,9 +73,11 @@ class Verdict:
 
     @property
     def status(self) -> Status:
-        """The worst comparison decides."""
+        """The worst comparison decides; with none, nothing is shown."""
         if self.best is None:
             return "nothing learned"
+        if not self.comparisons:
+            return "tie"
         found = {comparison.status for comparison in self.comparisons}
         return "worse" if "worse" in found else "tie" if "tie" in found else "better"
 

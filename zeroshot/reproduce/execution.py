@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -208,9 +209,11 @@ def perform(
             else:
                 _film(work, out)
             found[i] = Outcome(work=work, state="finished")
-        except (ValueError, OSError, RuntimeError, ArithmeticError) as error:
+        except Exception as error:
             text = str(error).strip() or type(error).__name__
             reporter.stage(f"{work.name} failed: {text}")
+            if not isinstance(error, (ValueError, OSError, RuntimeError, ArithmeticError)):
+                traceback.print_exc()
             found[i] = Outcome(work=work, state="failed", reason=text.splitlines()[-1])
         tell(found)
     return found

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from experts.finetune_config import FineTuneConfig
 from zeroshot.comparisons import TRIVIAL
+from zeroshot.finetune_results import DIP
 from zeroshot.finetune_starts import UNTRAINED
-from zeroshot.finetune_statistics import NEAR_EXPERT, expert_target, largest_dip, steps_to_reach
+from zeroshot.finetune_statistics import NEAR_EXPERT, expert_target, steps_to_reach
 from zeroshot.frozen import split_of
 from zeroshot.published import GENHYPER_TABLE_1
 from zeroshot.reproduce.genhyper import FIGURE_6
@@ -34,8 +35,6 @@ Sizes = Mapping[tuple[str, int], Record]
 OURS, NEAREST = "hyplatent", "nearest"
 FALL = 0.25
 """Of the usual return: experts that return so much less in one fit fell in an episode of it."""
-DIP = 0.1
-"""Of the start's return: a fall by more counts as one."""
 SHARE_OF_SCRATCH = 0.25
 """In which share of the steps that SAC needs from scratch fine-tuning should be there."""
 
@@ -292,6 +291,8 @@ def _each(steps: Sequence[float]) -> str:
 def td_verdict(ours: Sequence[Record]) -> str:
     """What the TD term adds: its weight against 0, by all runs of a suite.
 
+    It is judged by the steps alone; what else is told are other sides of the same runs.
+
     Args:
         ours: fine-tunings from HypLatent's policy.
     """
@@ -300,12 +301,12 @@ def td_verdict(ours: Sequence[Record]) -> str:
         alike = all(one[name] == other[name] for name in ("suite", "split_rule", "preset", "steps"))
         if not alike or other["td_weight"] or not one["td_weight"]:
             continue
-        pairs = list(zip(_respects(one), _respects(other), strict=True))
-        better += sum(max(a) < min(b) for a, b in pairs)
-        worse += sum(min(a) > max(b) for a, b in pairs)
-        chances += [1.0 / comb(len(a) + len(b), len(a)) for a, b in pairs]
-        ends = [f"{', '.join(f'{-end:.1f}' for end in _respects(r)[1])}" for r in (one, other)]
-        came = [_each(_steps(record, OURS)) for record in (one, other)]
+        steps = [_steps(record, OURS) for record in (one, other)]
+        better += max(steps[0]) < min(steps[1])
+        worse += min(steps[0]) > max(steps[1])
+        chances.append(1.0 / comb(len(steps[0]) + len(steps[1]), len(steps[0])))
+        ends = [", ".join(f"{end:.1f}" for end in _ends(record)) for record in (one, other)]
+        came = [_each(each) for each in steps]
         rows = [record["starts"][OURS] for record in (one, other)]
         dips = [f"{row['dipped']} of {row['runs']}" for row in rows]
         said.append(
@@ -321,24 +322,19 @@ def td_verdict(ours: Sequence[Record]) -> str:
         adds = "adds something"
     return "\n".join(
         [
-            f"The TD term {adds}: in {better} of {n} comparisons (steps, return at the end, "
-            f"largest dip, suite by suite) all runs with it are better than all without, in "
-            f"{worse} worse. With so few runs each is so by chance alone with a probability of "
-            f"{max(chances):.2f}.",
+            f"The TD term {adds}: on {better} of {n} suites all runs with it come to "
+            f"{NEAR_EXPERT:.0%} of the expert in fewer steps than all without, on {worse} in more. "
+            "With so few runs that is so by chance alone with a probability of "
+            f"{max(chances):.2f} a suite.",
             *said,
         ]
     )
 
 
-def _respects(record: Record) -> tuple[list[float], list[float], list[float]]:
-    """Of each run from HypLatent's policy what should be small: steps, -return, largest dip."""
+def _ends(record: Record) -> list[float]:
+    """The return at the end of each run from HypLatent's policy."""
     returns = [np.array(curve["returns"]) for curve in record["curves"][OURS]]
-    ends = [-float(end) for own in returns for end in own[:, -1]]
-    return (
-        _steps(record, OURS),
-        ends,
-        [float(dip) for own in returns for dip in largest_dip(own)],
-    )
+    return [float(end) for own in returns for end in own[:, -1]]
 
 
 def _soon(record: Record, tunings: Sequence[Record]) -> str:
@@ -351,7 +347,8 @@ def _soon(record: Record, tunings: Sequence[Record]) -> str:
     scratch = [steps for other in others for start in UNTRAINED for steps in _steps(other, start)]
     if not scratch:
         return said
-    soonest, longest = min(scratch), max(other["steps"][-1] for other in others)
+    tried = [other for other in others if any(other["curves"].get(one) for one in UNTRAINED)]
+    soonest, longest = min(scratch), max(other["steps"][-1] for other in tried)
     does = f"does after {soonest:,.0f}" if np.isfinite(soonest) else f"does not within {longest:,}"
     share = latest / min(soonest, longest)
     sure = "at most a quarter" if share <= SHARE_OF_SCRATCH else "more than a quarter"
