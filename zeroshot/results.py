@@ -59,9 +59,7 @@ class ResultsFolder:
             rows_per_unit: rows of a whole unit, of those whose rows have no `unit_rows`.
         """
         rows = self.read()
-        counts = Counter(unit_of(row) for row in rows)
-        needed = {unit_of(row): row.get("unit_rows", rows_per_unit) for row in rows}
-        whole = {unit for unit, count in counts.items() if count == needed[unit]}
+        whole = whole_units(rows, rows_per_unit)
         payload = lines_of([row for row in rows if unit_of(row) in whole])
         file = self.path / ROWS
         if file.exists() and file.read_bytes() != payload:
@@ -144,6 +142,18 @@ def read_rows(path: Path) -> list[Row]:
             raise ValueError(f"{path}, line {number}: not a JSON object")
         rows.append(row)
     return rows
+
+
+def whole_units(rows: Sequence[Row], rows_per_unit: int) -> set[Unit]:
+    """Units of which all rows are there.
+
+    Args:
+        rows: of a run.
+        rows_per_unit: rows of a whole unit, of those whose rows have no `unit_rows`.
+    """
+    counts = Counter(unit_of(row) for row in rows)
+    needed = {unit_of(row): row.get("unit_rows", rows_per_unit) for row in rows}
+    return {unit for unit, count in counts.items() if count == needed[unit]}
 
 
 def judged(rows: Sequence[Row]) -> list[Row]:

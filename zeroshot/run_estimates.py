@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,7 +22,7 @@ from zeroshot.estimates import print_estimate
 from zeroshot.fewshot import FROM_SCRATCH, checked_shots, demonstrate
 from zeroshot.progress import say
 from zeroshot.references import EXPERT, reference_names
-from zeroshot.results import ROWS, SETTINGS, Row, Unit, plain, read_rows, unit_of
+from zeroshot.results import ROWS, SETTINGS, Row, Unit, plain, read_rows, whole_units
 from zeroshot.run import TRANSFER, default_workers, experts_of, threads_each
 from zeroshot.splits import SplitRule, rule_of
 from zeroshot.suites import Suite
@@ -110,9 +109,8 @@ def print_run_estimate(
     references = [*reference_names(suite.features, experts), *([FROM_SCRATCH] if n_shots else [])]
     units = [Unit(name, seed) for seed in range(seeds) for name in (*references, *methods)]
     rows = read_rows(out / ROWS)
-    counts = Counter(unit_of(row) for row in rows)
-    whole = {unit_of(row): row.get("unit_rows", bench.rows_per_unit) for row in rows}
-    left = [unit for unit in units if unit not in whole or counts[unit] != whole[unit]]
+    whole = whole_units(rows, bench.rows_per_unit)
+    left = [unit for unit in units if unit not in whole]
     if not left:
         say(console, f"units: nothing to do, all {len(units)} are there")
         return 0

@@ -18,7 +18,6 @@ from zeroshot.reproduce.folders import (
     folder_of,
     rows_per_unit,
     settings_now,
-    whole_units,
 )
 from zeroshot.reproduce.plan import (
     PlannedFilm,
@@ -29,7 +28,7 @@ from zeroshot.reproduce.plan import (
 )
 from zeroshot.reproduce.sharing import borrow_transfer, borrow_units
 from zeroshot.reproduce.tuning import is_tuned, tune, tuned_starts
-from zeroshot.results import REPORT, ROWS, SETTINGS, SUMMARY, Unit, read_rows
+from zeroshot.results import REPORT, ROWS, SETTINGS, SUMMARY, Unit, read_rows, whole_units
 from zeroshot.run import changed_configs, experts_of, run
 from zeroshot.splits import rule_of
 from zeroshot.suites import suite_of

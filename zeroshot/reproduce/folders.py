@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ from experts.collections import find_collection
 from zeroshot.fewshot import checked_shots
 from zeroshot.frozen import split_of
 from zeroshot.reproduce.plan import PlannedFilm, PlannedFineTuning, PlannedRun, Work
-from zeroshot.results import Row, Unit, plain, unit_of
+from zeroshot.results import plain
 from zeroshot.run import settings_of
 from zeroshot.splits import rule_of
 from zeroshot.suites import suite_of
@@ -58,15 +56,3 @@ def rows_per_unit(work: PlannedRun) -> int:
     suite = suite_of(work.suite)
     split = split_of(suite, rule_of(work.split, suite), seed=0)
     return (len(split.test) + (len(split.train) if work.train_rows else 0)) * suite.n_episodes
-
-
-def whole_units(rows: Sequence[Row], n_rows: int) -> set[Unit]:
-    """Units of which all rows are there.
-
-    Args:
-        rows: of a run.
-        n_rows: rows of a whole unit, of those whose rows have no `unit_rows`.
-    """
-    counts = Counter(unit_of(row) for row in rows)
-    needed = {unit_of(row): row.get("unit_rows", n_rows) for row in rows}
-    return {unit for unit, count in counts.items() if count == needed[unit]}

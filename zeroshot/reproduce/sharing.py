@@ -12,9 +12,18 @@ from experts import Experts
 from experts.store import write_atomically
 from zeroshot.fewshot import FROM_SCRATCH
 from zeroshot.references import reference_names
-from zeroshot.reproduce.folders import RUNS, folder_of, rows_per_unit, settings_now, whole_units
+from zeroshot.reproduce.folders import RUNS, folder_of, rows_per_unit, settings_now
 from zeroshot.reproduce.plan import PlannedRun
-from zeroshot.results import ROWS, SETTINGS, Row, Unit, open_results, read_rows, unit_of
+from zeroshot.results import (
+    ROWS,
+    SETTINGS,
+    Row,
+    Unit,
+    open_results,
+    read_rows,
+    unit_of,
+    whole_units,
+)
 from zeroshot.run import TRANSFER, changed_configs, fingerprint
 from zeroshot.suites import Suite, suite_of
 
