@@ -30,8 +30,10 @@ from zeroshot.reproduce.genhyper_verdicts import (
     near_experts,
     tuning_verdict,
 )
+from zeroshot.reproduce.in_short import genhyper_in_short
 from zeroshot.reproduce.packed import SUFFIX
 from zeroshot.reproduce.pages import (
+    IN_SHORT,
     NOT_MEASURED,
     ROWS,
     copy_pictures,
@@ -331,6 +333,7 @@ def write(root: Path = ROOT) -> Path:
         tuning_verdict(tunings),
         made_line(known, tunings),
     ]
+    fill(root / PAGE, *IN_SHORT, genhyper_in_short(table_1, tunings, verdict(records)))
     return fill(root / PAGE, BEGIN, END, "\n\n".join(parts))
 
 

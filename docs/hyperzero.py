@@ -21,8 +21,10 @@ from zeroshot.published import PUBLISHED_EXPERT_MEANS, PUBLISHED_ZERO_SHOT
 from zeroshot.reproduce.effects import EFFECTS, Effect
 from zeroshot.reproduce.folders import film_path
 from zeroshot.reproduce.hyperzero import FILMED, REACH, TRACK
-from zeroshot.reproduce.other_parts import further_parts
+from zeroshot.reproduce.in_short import hyperzero_in_short
+from zeroshot.reproduce.other_parts import further_parts, search_part
 from zeroshot.reproduce.pages import (
+    IN_SHORT,
     NOT_MEASURED,
     copy_pictures,
     fill,
@@ -276,28 +278,10 @@ def write(root: Path = ROOT) -> Path:
         *further_parts(ours),
         cost_line(ours),
     ]
-    parts += [*search_part(root / SEARCH), *pictures_part(root)]
+    parts += [*search_part(_read(root / SEARCH)), *pictures_part(root)]
+    ranges = [record for record in ours if record["part"] == "ranges"]
+    fill(root / PAGE, *IN_SHORT, hyperzero_in_short(_of_own_splits(records), ranges))
     return fill(root / PAGE, BEGIN, END, "\n\n".join(parts))
-
-
-def search_part(path: Path) -> list[str]:
-    """What `docs/baseline_search.py` found, a line a setting."""
-    record = _read(path)
-    if record is None:
-        return [f"How the baselines' settings were chosen: {NOT_MEASURED}."]
-    splits = record["splits"]
-    lines = [
-        f"| method and settings | {' | '.join(f'split {i}' for i in splits)} | mean | fit |",
-        f"|---|{'--:|' * (len(splits) + 2)}",
-    ]
-    for name, row in record["found"].items():
-        cells = [f"{ratio:.3f}" for ratio in (*row["ratios"], np.mean(row["ratios"]))]
-        lines.append(f"| {name} | {' | '.join(cells)} | {row['fit_seconds']:.0f} s |")
-    return [
-        f"Settings tried on {len(splits)} splits of `{record['searched']}` that nothing else is "
-        f"reported of: zero-shot ratios (`{record['command']}` at commit {record['commit'][:12]}).",
-        "\n".join(lines),
-    ]
 
 
 def pictures_part(root: Path) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.zeroshot.test_reproduce_docs import record, script
+from zeroshot.reproduce.other_parts import search_part
 from zeroshot.results import ROWS, read_rows
 from zeroshot.suites import SUITES, Suite
 
@@ -13,7 +14,7 @@ from zeroshot.suites import SUITES, Suite
 def test_settings_are_tried_and_shown(
     suite: Suite, zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    search, page = script("baseline_search"), script("hyperzero")
+    search = script("baseline_search")
     monkeypatch.setattr("experts.store.ZOO", zoo.parent)
     monkeypatch.setitem(SUITES, "tiny", suite)
     monkeypatch.setattr(search, "SUITE", "tiny")
@@ -34,9 +35,9 @@ def test_settings_are_tried_and_shown(
         share = sum(r["return"] for r in first) / sum(r["expert_return"] for r in first)
         assert found[name]["ratios"][0] == pytest.approx(share, abs=1e-4)
     assert search.main([str(folder)], tmp_path) == path and read_rows(folder / ROWS) == rows
-    said, table = page.search_part(path)
+    said, table = search_part(json.loads(path.read_text()))
     assert "3 splits of `tiny`" in said and f"| {names[1]} | " in table
-    assert "not measured" in page.search_part(tmp_path / "absent.json")[0]
+    assert "not measured" in search_part(None)[0]
     with pytest.raises(ValueError, match="at most one FOLDER is allowed"):
         search.main(["a", "b"], tmp_path)
 

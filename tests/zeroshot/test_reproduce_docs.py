@@ -13,7 +13,7 @@ import pytest
 
 from zeroshot.references import REFERENCES
 from zeroshot.reproduce.hyperzero import HYPERZERO
-from zeroshot.reproduce.pages import publish
+from zeroshot.reproduce.pages import IN_SHORT, publish
 from zeroshot.results import ROWS, SETTINGS
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +43,9 @@ def test_every_effect_is_measured_by_a_run_of_the_full_plan() -> None:
 def without_results(module: ModuleType, root: Path) -> Path:
     """A repository that has a page for a script to write, and no results."""
     (root / "docs" / "results").mkdir(parents=True)
-    (root / module.PAGE).write_text(f"above\n\n{module.BEGIN}\nformer\n{module.END}\n\nbelow\n")
+    short = "\n".join(IN_SHORT)
+    text = f"above\n\n{short}\n\n{module.BEGIN}\nformer\n{module.END}\n\nbelow\n"
+    (root / module.PAGE).write_text(text)
     return root
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from zeroshot.reproduce.hyperzero import BEST, DISTILLED, REACH, TRACK
 from zeroshot.reproduce.pages import NOT_MEASURED, markdown_table
 from zeroshot.reproduce.split_returns import common_ratios
@@ -177,6 +179,25 @@ def gap_table(records: Sequence[Record], columns: Sequence[str]) -> str:
         ]
         rows.append((record["suite"], *cells, str(len(record["seeds"]))))
     return markdown_table(("suite", *columns, "splits"), rows)
+
+
+def search_part(record: Record | None) -> list[str]:
+    """What `docs/baseline_search.py` found, a line a setting; None where it found nothing."""
+    if record is None:
+        return [f"How the baselines' settings were chosen: {NOT_MEASURED}."]
+    splits = record["splits"]
+    lines = [
+        f"| method and settings | {' | '.join(f'split {i}' for i in splits)} | mean | fit |",
+        f"|---|{'--:|' * (len(splits) + 2)}",
+    ]
+    for name, row in record["found"].items():
+        cells = [f"{ratio:.3f}" for ratio in (*row["ratios"], np.mean(row["ratios"]))]
+        lines.append(f"| {name} | {' | '.join(cells)} | {row['fit_seconds']:.0f} s |")
+    return [
+        f"Settings tried on {len(splits)} splits of `{record['searched']}` that nothing else is "
+        f"reported of: zero-shot ratios (`{record['command']}` at commit {record['commit'][:12]}).",
+        "\n".join(lines),
+    ]
 
 
 def _fraction(record: Record) -> float:

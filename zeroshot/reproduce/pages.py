@@ -19,6 +19,8 @@ from zeroshot.reproduce.records import RESULTS
 from zeroshot.results import REPORT
 
 NOT_MEASURED = "not measured"
+IN_SHORT = "<!-- in short -->", "<!-- end of in short -->"
+"""Markers of a page's first lines, which are made from the results, too."""
 ROWS = "rows"
 """Folder of the packed episodes beside the copied results."""
 
