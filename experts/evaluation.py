@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -114,44 +115,44 @@ def play(
         n_steps=n_steps,
         n_threads=n_threads,
     )
-    shape = (len(contexts), n_episodes)
-    acting = (*shape, family.action_size)
-    seeds = episode_seeds(seed, *shape) if starts is None else list(starts)
-    observation, _ = env.reset(seed=seeds)
-    returns = np.zeros(env.num_envs)
-    lengths = np.zeros(env.num_envs, dtype=np.int64)
-    sums = {name: np.zeros(env.num_envs) for name in family.outcome_names}
-    running = np.ones(env.num_envs, dtype=np.bool_)
-    observe = getattr(policies, "observe", None)
-    if observe is not None:
-        policies.reset()  # type: ignore[attr-defined]  # whatever observes can begin anew
-    for _ in range(env.max_episode_steps):
-        before = observation.reshape(*shape, -1)
-        actions = np.asarray(policies.act(before))
-        if actions.shape != acting:
-            raise ValueError(
-                f"`act` must return actions {acting} for observations {before.shape}, "
-                f"got {actions.shape}"
-            )
-        observation, reward_now, terminated, truncated, info = env.step(
-            actions.reshape(env.num_envs, -1)
-        )
-        returns += reward_now * running
-        lengths += running
-        for name, total in sums.items():
-            total += info[name] * running
-        running &= ~(terminated | truncated)
+    with closing(env):
+        shape = (len(contexts), n_episodes)
+        acting = (*shape, family.action_size)
+        seeds = episode_seeds(seed, *shape) if starts is None else list(starts)
+        observation, _ = env.reset(seed=seeds)
+        returns = np.zeros(env.num_envs)
+        lengths = np.zeros(env.num_envs, dtype=np.int64)
+        sums = {name: np.zeros(env.num_envs) for name in family.outcome_names}
+        running = np.ones(env.num_envs, dtype=np.bool_)
+        observe = getattr(policies, "observe", None)
         if observe is not None:
-            observe(
-                before,
-                actions,
-                reward_now.reshape(shape),
-                observation.reshape(*shape, -1),
-                ~running.reshape(shape),
+            policies.reset()  # type: ignore[attr-defined]  # whatever observes can begin anew
+        for _ in range(env.max_episode_steps):
+            before = observation.reshape(*shape, -1)
+            actions = np.asarray(policies.act(before))
+            if actions.shape != acting:
+                raise ValueError(
+                    f"`act` must return actions {acting} for observations {before.shape}, "
+                    f"got {actions.shape}"
+                )
+            observation, reward_now, terminated, truncated, info = env.step(
+                actions.reshape(env.num_envs, -1)
             )
-        if not running.any():
-            break
-    env.close()
+            returns += reward_now * running
+            lengths += running
+            for name, total in sums.items():
+                total += info[name] * running
+            running &= ~(terminated | truncated)
+            if observe is not None:
+                observe(
+                    before,
+                    actions,
+                    reward_now.reshape(shape),
+                    observation.reshape(*shape, -1),
+                    ~running.reshape(shape),
+                )
+            if not running.any():
+                break
     return Played(
         returns=returns.reshape(shape),
         lengths=lengths.reshape(shape),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -82,7 +83,6 @@ def fine_tune(
     config = config or FineTuneConfig()
     config = replace(config, buffer_size=min(config.buffer_size, n_steps))
     environment, batched = training_env(family, context, reward, 1, episode_steps)
-    model = FineTunedSAC(environment, config, start=start, seed=seed)
 
     def evaluate() -> NDArray[np.float64]:
         played = play(
@@ -98,12 +98,11 @@ def fine_tune(
         )
         return played.returns[0]
 
-    model.set_logger(Logger(None, []))  # SB3's own leaves a temporary folder behind
     evaluations = _Evaluations(evaluate, every, on_steps)
-    try:
+    with closing(batched):
+        model = FineTunedSAC(environment, config, start=start, seed=seed)
+        model.set_logger(Logger(None, []))  # SB3's own leaves a temporary folder behind
         model.learn(n_steps, callback=evaluations, log_interval=n_steps)
-    finally:
-        batched.close()
     return Curve(
         steps=np.array(list(evaluations.returns), dtype=np.int64),
         returns=np.stack(list(evaluations.returns.values())),

@@ -158,8 +158,8 @@ class Round:
     jobs: tuple[Job, ...]
 
 
-def planned_round(directory: Path, settings: RepairSettings, audited: Audit, number: int) -> Round:
-    """Plans to rebuild all that is beaten by what may lend, and writes the plan down."""
+def round_after(audited: Audit, settings: RepairSettings, number: int) -> Round:
+    """The round that rebuilds all that an audit found beaten by what may lend."""
     held_out = {expert_name(leaf) for leaf in settings.leaves}
     first = settings.seed + SEEDS_A_ROUND * (number + 1)
     jobs = tuple(
@@ -167,19 +167,25 @@ def planned_round(directory: Path, settings: RepairSettings, audited: Audit, num
         for i in np.flatnonzero(audited.beaten)
         if audited.rivals[i].stem not in held_out - {expert_name(audited.contexts[i])}
     )
+    return Round(number=number, jobs=jobs)
+
+
+def planned_round(directory: Path, settings: RepairSettings, audited: Audit, number: int) -> Round:
+    """Plans the round that an audit calls for, and writes the plan down."""
+    planned = round_after(audited, settings, number)
     plan = {
         "settings": settings.plain(),
         "round": number,
         "jobs": [
             {"context": dict(job.context), "seed": job.seed, "donor": str(job.warm_from)}
-            for job in jobs
+            for job in planned.jobs
         ],
     }
     folder = directory / CANDIDATES
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     write_atomically(folder / PLAN, json.dumps(plan, indent=1).encode())
-    return Round(number=number, jobs=jobs)
+    return planned
 
 
 def discard_round(directory: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -152,14 +153,6 @@ def collect(
         raise ValueError(f"`n_steps` must be at least 1, got {n_steps}")
     plays_on = critics is None and value is not None
     n_more = math.ceil(math.log(NEGLIGIBLE) / math.log(discount)) if plays_on else 0
-    env = episodes_env(
-        family,
-        experts.contexts,
-        reward=experts.reward,
-        n_episodes=n_episodes,
-        n_steps=n_recorded + n_more,
-        n_threads=n_threads,
-    )
     rng = np.random.default_rng([seed, 1])
     shape = (n_contexts, n_episodes, n_recorded)
     sizes = {"observations": family.observation_size, "next_observations": family.observation_size}
@@ -171,29 +164,37 @@ def collect(
     deviation = np.asarray(noise, dtype=np.float32)
     running = np.ones((n_contexts, n_episodes), dtype=np.bool_)
     seeds = episode_seeds(seed, n_contexts, n_episodes)
-    observation, _ = env.reset(seed=seeds)
-    for t in range(shape[2]):
-        grouped = observation.reshape(n_contexts, n_episodes, -1)
-        labels = experts.policies.act(grouped)
-        jitter = rng.standard_normal(labels.shape, dtype=np.float32) * deviation[:, None]
-        intended = labels if behaviour is None else behaviour.act(grouped)
-        actions = np.clip(intended + jitter, -1.0, 1.0)
-        observation, reward, terminated, truncated, info = env.step(
-            actions.reshape(env.num_envs, -1)
-        )
-        arrays["observations"][:, :, t] = grouped
-        arrays["labels"][:, :, t] = labels
-        arrays["actions"][:, :, t] = actions
-        arrays["next_observations"][:, :, t] = observation.reshape(grouped.shape)
-        rewards[:, :, t] = reward.reshape(running.shape)
-        mask[:, :, t] = running
-        failed |= running & _failed(terminated, truncated, info).reshape(running.shape)
-        running &= ~(terminated | truncated).reshape(running.shape)
-        if not running.any():
-            break
-    if plays_on:
-        tails = _played_on(env, experts.policies, observation, ~failed, n_more, discount)
-    env.close()
+    env = episodes_env(
+        family,
+        experts.contexts,
+        reward=experts.reward,
+        n_episodes=n_episodes,
+        n_steps=n_recorded + n_more,
+        n_threads=n_threads,
+    )
+    with closing(env):
+        observation, _ = env.reset(seed=seeds)
+        for t in range(shape[2]):
+            grouped = observation.reshape(n_contexts, n_episodes, -1)
+            labels = experts.policies.act(grouped)
+            jitter = rng.standard_normal(labels.shape, dtype=np.float32) * deviation[:, None]
+            intended = labels if behaviour is None else behaviour.act(grouped)
+            actions = np.clip(intended + jitter, -1.0, 1.0)
+            observation, reward, terminated, truncated, info = env.step(
+                actions.reshape(env.num_envs, -1)
+            )
+            arrays["observations"][:, :, t] = grouped
+            arrays["labels"][:, :, t] = labels
+            arrays["actions"][:, :, t] = actions
+            arrays["next_observations"][:, :, t] = observation.reshape(grouped.shape)
+            rewards[:, :, t] = reward.reshape(running.shape)
+            mask[:, :, t] = running
+            failed |= running & _failed(terminated, truncated, info).reshape(running.shape)
+            running &= ~(terminated | truncated).reshape(running.shape)
+            if not running.any():
+                break
+        if plays_on:
+            tails = _played_on(env, experts.policies, observation, ~failed, n_more, discount)
     for array in (*arrays.values(), rewards):
         array[~mask] = 0.0
     if critics is not None:

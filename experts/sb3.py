@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any, cast
 
 import numpy as np
@@ -94,11 +95,28 @@ def to_sb3(expert: Expert, *, buffer_size: int = 1_000_000) -> BaseAlgorithm:
     are folded into the first layer, so the model takes raw observations. The model can be trained
     on; its critic predicts unscaled values. Target critics start as copies, and so does the twin
     critic of an expert that kept but one. The critic of an expert that has none is as wide as its
-    policy, and untrained.
+    policy, and untrained. `model.get_env().close()` frees the environment that it is trained on in.
 
     Raises:
         ValueError: if the manifest names no known algorithm.
     """
+    env = ParamVecEnv(
+        ParamVectorEnv(
+            expert.family,
+            1,
+            contexts=[expert.context],
+            reward=expert.record["reward"],
+            autoreset_mode="SameStep",
+        )
+    )
+    with ExitStack() as unless_made:
+        unless_made.callback(env.close)
+        model = _model_of(expert, env, buffer_size)
+        unless_made.pop_all()
+    return model
+
+
+def _model_of(expert: Expert, env: VecEnv, buffer_size: int) -> BaseAlgorithm:
     algorithm = expert.record["algorithm"]
     networks = {"pi": expert.policy, "vf" if algorithm == "ppo" else "qf": expert.critic}
     widths = {
@@ -106,16 +124,6 @@ def to_sb3(expert: Expert, *, buffer_size: int = 1_000_000) -> BaseAlgorithm:
         for name, network in networks.items()
     }
     activation = ACTIVATIONS[expert.policy.activation]
-    family = expert.family
-    env = ParamVecEnv(
-        ParamVectorEnv(
-            family,
-            1,
-            contexts=[expert.context],
-            reward=expert.record["reward"],
-            autoreset_mode="SameStep",
-        )
-    )
     kwargs: dict[str, Any] = {"net_arch": widths, "activation_fn": activation}
     shared: dict[str, Any] = {"policy_kwargs": kwargs, "device": "cpu"}
     shared["gamma"] = expert.record["discount"]

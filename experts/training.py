@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import replace
 from typing import Any, cast
 
@@ -38,9 +39,17 @@ from param_envs import Context, Family
 EVALUATION_STEPS = 10_000
 """Played for an expert's evaluation: 10 episodes of most families, 50 of those with short ones."""
 EVALUATION_SEED = 1_000_003
+"""Of an expert's evaluation, from the same starts for all. Nothing is learned from its episodes.
+
+The test episodes of `zeroshot`'s split of seed 3 have these starts in its first test context.
+"""
 SELECTION_STEPS = 10_000
 """Played by each candidate; in short training episodes, in ones of twice their length."""
 SELECTION_SEED = 2_000_003
+"""Of the episodes that choose among a training's candidates. Nothing is learned from them.
+
+Few-shot demonstrations of `zeroshot`'s split of seed 3 share some starts; no score is of those.
+"""
 CANDIDATES_FROM = 0.75
 """Share of a training after which snapshots are kept as candidates."""
 CURVE_POINTS = 20
@@ -87,28 +96,29 @@ def train(
         recipe.retry_share,
         seed,
     )
-    normaliser: VecNormalize | None = None
-    if recipe.algorithm == "ppo":
-        normaliser = VecNormalize(
-            environment,
-            norm_reward=recipe.normalise_reward,
-            clip_obs=UNCLIPPED,
-            gamma=recipe.discount,
-        )
-    model = _model(recipe, normaliser or environment, seed, warm=warm_start is not None)
-    if warm_start is not None:
-        if not isinstance(model, PPO) or normaliser is None:
-            raise ValueError(f"warm starts need a PPO recipe, got {recipe.name!r}")
-        _check_layers(recipe, warm_start)
-        if warm_start.record["critic"] == "v":
-            resume_ppo(model, normaliser, warm_start)
-        else:
-            adopt_policy(model, normaliser, warm_start)
-            freeze_actor(model, True)  # `_Monitor` frees it
-    start = recipe.exploration if warm_start is None else recipe.warm_exploration
-    monitor = _Monitor(recipe, n_steps, start, on_steps)
-    model.set_logger(Logger(None, []))  # SB3's own leaves a temporary folder behind
-    model.learn(n_steps, callback=monitor)
+    with closing(batched):
+        normaliser: VecNormalize | None = None
+        if recipe.algorithm == "ppo":
+            normaliser = VecNormalize(
+                environment,
+                norm_reward=recipe.normalise_reward,
+                clip_obs=UNCLIPPED,
+                gamma=recipe.discount,
+            )
+        model = _model(recipe, normaliser or environment, seed, warm=warm_start is not None)
+        if warm_start is not None:
+            if not isinstance(model, PPO) or normaliser is None:
+                raise ValueError(f"warm starts need a PPO recipe, got {recipe.name!r}")
+            _check_layers(recipe, warm_start)
+            if warm_start.record["critic"] == "v":
+                resume_ppo(model, normaliser, warm_start)
+            else:
+                adopt_policy(model, normaliser, warm_start)
+                freeze_actor(model, True)  # `_Monitor` frees it
+        start = recipe.exploration if warm_start is None else recipe.warm_exploration
+        monitor = _Monitor(recipe, n_steps, start, on_steps)
+        model.set_logger(Logger(None, []))  # SB3's own leaves a temporary folder behind
+        model.learn(n_steps, callback=monitor)
     steps = int(model.num_timesteps)
     candidates = {**monitor.candidates, steps: export(model, normaliser, {})}
     kept = best_step(candidates, family, context, reward, recipe.episode_steps)
@@ -128,7 +138,6 @@ def train(
         "seconds": round(time.perf_counter() - started, 1),
         **provenance(),
     }
-    batched.close()
     expert = candidates[kept]
     return evaluated(replace(expert, record={**record, **expert.record}))
 
@@ -164,7 +173,7 @@ def best_step(
 
 
 def evaluated(expert: Expert) -> Expert:
-    """The expert with an `evaluation` in its manifest: episodes on starts of their own."""
+    """The expert with an `evaluation` in its manifest: episodes on `EVALUATION_SEED`'s starts."""
     family, context, reward = expert.family, expert.context, expert.record["reward"]
     n_episodes = max(1, EVALUATION_STEPS // family.max_episode_steps)
     played = play(

@@ -15,7 +15,7 @@ from experts.jobs import BuildProgress, check_kept, manifest_path
 from experts.legacies import Legacies
 from experts.offpolicy import CheckpointSchedule, Saving
 from experts.offpolicy.checkpoints import checkpoint_path, load_checkpoints, save_checkpoints
-from experts.offpolicy.turned import train_turned, turn
+from experts.offpolicy.turned import train_turned, turn, turning
 from experts.recipes import Recipe
 from experts.store import expert_name, load_expert, read_manifest, save_expert
 from experts.training import evaluated
@@ -27,6 +27,10 @@ STATE = ".turned.safetensors"
 STAGED = ".turned-checkpoints"
 """Beside it, the policies along the training in the one frame; gone when they are turned."""
 SAVE_MINUTES = 5.0
+TRAINED = "turned"
+AS_IT_IS = "turned_as_it_is"
+"""Entries of the manifests of what this module writes."""
+WORDS = {TRAINED: "trained in turned frames", AS_IT_IS: "turned as it is"}
 
 
 def build_turned(
@@ -46,7 +50,8 @@ def build_turned(
 ) -> None:
     """Trains one policy for all contexts, and writes the experts that `directory` does not have.
 
-    Killed and called again, it goes on from the last saved state.
+    Killed and called again, it goes on from the last saved state. The experts that are there must
+    be of such a training, from the same home and in the same contexts; else it would be two zoos.
 
     Args:
         family: the family; its `frames` turn the contexts.
@@ -67,7 +72,8 @@ def build_turned(
     Raises:
         ValueError: if `zoo` has no expert of `home`, checkpoints begin after the training or are
             asked for when it has ended, experts there are of another family, reward or
-            discount, or as in `train_turned`.
+            discount, were turned as they are, from another home or otherwise trained, or as in
+            `train_turned`.
         FloatingPointError: if the policy's weights are no longer finite.
         OSError: if the disk is full or the folder cannot be written.
     """
@@ -78,6 +84,9 @@ def build_turned(
         last = recipe.warm_steps
         require("checkpoint_from", checkpoints.start, checkpoints.start <= last, f"at most {last}")
     check_kept(directory, family, contexts, reward=reward, recipe=recipe)
+    trained = [context for context in contexts if context not in leaves]
+    told = {"relabelled": None, **turning(known, trained, relabelled=relabelled)}
+    _check_turned(directory, family, contexts, reward=reward, how=TRAINED, told=told)
     began = time.perf_counter()
 
     def missing() -> list[Context]:
@@ -169,14 +178,14 @@ def turn_as_it_is(
         _check_seam(family, contexts, seam)
     expert = load_expert(_start(zoo, known))
     told = {"home": expert_name(known), "seam": seam, "home_sha256": expert.record["sha256"]}
-    _check_turned(directory, family, contexts, reward=reward, told=told)
+    _check_turned(directory, family, contexts, reward=reward, how=AS_IT_IS, told=told)
     written = 0
     frames = family.frames(contexts, known, seam=seam)
     for frame, context in zip(frames, contexts, strict=True):
         if manifest_path(directory, context).exists():
             continue
         found = turn(expert, frame, context)
-        record = {**found.record, "reward": reward, "turned_as_it_is": told}
+        record = {**found.record, "reward": reward, AS_IT_IS: told}
         save_expert(evaluated(replace(found, record=record)), directory)
         written += 1
     return written
@@ -196,9 +205,18 @@ def _check_turned(
     contexts: Sequence[Context],
     *,
     reward: str,
+    how: str,
     told: Mapping[str, Any],
 ) -> None:
-    """Experts that are kept must be such as would be written; an old one has no `home_sha256`.
+    """Experts that are kept must be such as would be written.
+
+    Args:
+        directory: of the experts.
+        family: of the experts.
+        contexts: one expert each, where it is there.
+        reward: meaning of the reward.
+        how: `TRAINED` or `AS_IT_IS`.
+        told: what their manifests must tell of it; None for what they must not have.
 
     Raises:
         ValueError: naming the file, what differs, and what is asked for.
@@ -208,14 +226,16 @@ def _check_turned(
         if not path.exists():
             continue
         record = read_manifest(path)
-        kept = record.get("turned_as_it_is")
-        if kept is None:
-            raise ValueError(f"{path} was not turned as it is: turn into another folder")
+        # What is turned as it is may have come of a turned training: then it tells of both.
+        was = next((name for name in (AS_IT_IS, TRAINED) if name in record), None)
+        if was != how:
+            raise ValueError(f"{path} was not {WORDS[how]}: turn into another folder")
+        kept = record[how]
         for name, has, needs in (
             ("family", record["env_id"], family.env_id),
             ("reward", record["reward"], reward),
             ("context", record["context"], dict(context)),
-            *((f"`{name}`", kept.get(name, needs), needs) for name, needs in told.items()),
+            *((f"`{name}`", kept.get(name), needs) for name, needs in told.items()),
         ):
             if has != needs:
                 raise ValueError(

@@ -233,10 +233,11 @@ def _changed_fields(family: Family, feature: Feature, probes: list[Context]) -> 
 
 
 def _different_fields(one: mujoco.MjModel, other: mujoco.MjModel) -> list[str]:
+    others = _physics_fields(other)
     return [
         name
         for name, value in _physics_fields(one).items()
-        if not np.array_equal(value, _physics_fields(other)[name], equal_nan=True)
+        if not np.array_equal(value, others[name], equal_nan=True)
     ]
 
 

@@ -41,6 +41,9 @@ class Engine(Protocol):
         Cheap, and cautious: it may be False where they are.
         """
 
+    def close(self) -> None:
+        """Ends its threads; it cannot be relied on to step again. Twice is as good as once."""
+
 
 class BatchEngine:
     """`mujoco.batch.Batch` (MuJoCo 4): raw speed of `mj_step` on every thread."""
@@ -101,6 +104,10 @@ class BatchEngine:
         """See `Engine.surely_bounded`."""
         bounded = _sum_of_squares(self._all_states) < limit**2
         return bounded and _sum_of_squares(self._all_sensors) < np.inf
+
+    def close(self) -> None:
+        """See `Engine.close`. A `Batch` cannot be closed: its threads end with its last view."""
+        vars(self).clear()
 
 
 class DataEngine:
@@ -179,6 +186,11 @@ class DataEngine:
             and _sum_of_squares(data.sensordata) < np.inf
             for data in self._data
         )
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        if self._pool is not None:
+            self._pool.shutdown()
 
 
 def _sum_of_squares(array: Array) -> float:

@@ -140,8 +140,9 @@ class ParamEnv(gym.Env[Array, NDArray[np.float32]], EzPickle):
         return self._renderer.frame(self.context, self._simulation.state.qpos[0])
 
     def close(self) -> None:
-        """Frees the renderer."""
+        """Frees the renderer and the engine."""
         self._renderer.close()
+        self._simulation.close()
 
     @property
     def simulation(self) -> Simulation:

@@ -135,6 +135,10 @@ class Simulation:
             outcome,
         )
 
+    def close(self) -> None:
+        """Frees the engine; the last states stay readable."""
+        self.engine.close()
+
 
 def _bounded(state: State) -> NDArray[np.bool_]:
     """Which rows (n,) are finite and within `MAX_STATE`."""

@@ -229,8 +229,9 @@ class ParamVectorEnv(VectorEnv[Array, NDArray[np.float32], NDArray[Any]]):
         return self._renderer.frame(simulation.contexts[i], simulation.state.qpos[i])
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Frees the renderer."""
+        """Frees the renderer and the engine, whose threads end."""
         self._renderer.close()
+        self._simulation.close()
 
     def _restart(
         self, ids: NDArray[np.intp], changes: Sequence[Mapping[str, float] | None] | None = None

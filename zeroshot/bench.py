@@ -32,7 +32,11 @@ from zeroshot.splits import Split, SplitRule, rule_of
 from zeroshot.suites import Suite
 
 TEST_STARTS = 1_000_000
-"""Added to the split's seed for the starts of test episodes, so that no rollout shares them."""
+"""Added to the split's seed for the starts of test episodes, so that no rollout shares them.
+
+The split of seed 3 shares some with the experts' evaluations (`experts.training.EVALUATION_SEED`),
+from which nothing is learned.
+"""
 
 ROLLOUT_SEED = 0
 """Seed of the experts' rollouts: all splits slice the same ones."""

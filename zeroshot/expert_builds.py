@@ -17,7 +17,7 @@ from experts import BuildProgress, RepairSettings, build, recipe_for, repair
 from experts.build import plan
 from experts.engines import Engine
 from experts.jobs import Job
-from experts.rebuild import CANDIDATES, interrupted_round
+from experts.rebuild import CANDIDATES, interrupted_round, round_after
 from experts.recipes import Recipe
 from experts.store import expert_name
 from param_envs import Context
@@ -314,15 +314,13 @@ def repair_experts(
 
 
 def _beaten(zoo: Path, suite: Suite, settings: RepairSettings) -> Sequence[Job]:
-    """What the round that comes next trains; found as the repair finds it, nothing is written."""
+    """What the round that comes next trains, found as the repair finds it.
+
+    No plan is written. What the audit plays is kept in the zoo while it goes on: one that is killed
+    leaves it there, and a repair goes on from it.
+    """
     planned = interrupted_round(zoo, suite.env_id, settings)
-    if planned is not None:
-        return planned.jobs
-    audited = settings.audit(zoo, 0)
-    return [
-        Job(context=audited.contexts[i], seed=settings.seed, warm_from=audited.rivals[i])
-        for i in np.flatnonzero(audited.beaten)
-    ]
+    return (planned or round_after(settings.audit(zoo, 0), settings, 0)).jobs
 
 
 @contextmanager

@@ -28,7 +28,11 @@ from zeroshot.protocol import Adaptable, Fitted, Observing, Policies
 
 DEMONSTRATION_STARTS = 2_000_000
 INTERACTION_STARTS = 3_000_000
-"""Added to the split's seed for the starts of such episodes: no rollout or test has them."""
+"""Added to the split's seed for the starts of such episodes: no rollout or test has them.
+
+Demonstrations of the split of seed 3 share some with the episodes by which candidates for experts
+were compared (`experts.training.SELECTION_SEED`), from which nothing is learned.
+"""
 
 RADIUS = 0.1
 """Half-width of the region that the search looks at, as a share of the trained range."""

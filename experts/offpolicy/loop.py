@@ -99,6 +99,7 @@ class Loop:
         self.seconds = 0.0
         self.curves: list[list[tuple[int, float]]] = [[] for _ in contexts]
         self.candidates: dict[int, dict[str, Tensor]] = {}
+        # On a CPU the very stream of agent 0's first weights; another would change all builds.
         self._generator = torch.Generator(device=device).manual_seed(seeds[0])
         self.learner = make_learner(family, recipe, seeds, device)
         if warm_starts is not None:

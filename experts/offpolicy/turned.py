@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -96,12 +97,7 @@ def train_turned(
     )
     (record,) = manifests(family, [home], reward, shared, [seed], [start], legacy)
     record["recipe"] = f"{recipe.name}-turned"
-    record["turned"] = {
-        "home": expert_name(home),
-        "contexts": [expert_name(context) for context in trained],
-    }
-    if relabelled:
-        record["turned"]["relabelled"] = True
+    record["turned"] = turning(home, trained, relabelled=relabelled)
     loop = Loop(
         family,
         [home],
@@ -134,6 +130,20 @@ def train_turned(
     found = replace(found, record={**found.record, **told})
     frames = family.frames(contexts, home)
     return [turn(found, frame, context) for frame, context in zip(frames, contexts, strict=True)]
+
+
+def turning(
+    home: Mapping[str, float], trained: Sequence[Context], *, relabelled: bool
+) -> dict[str, Any]:
+    """What the manifests of experts trained together tell as `turned`.
+
+    Args:
+        home: the context in whose frame all were seen.
+        trained: the contexts that it was trained in.
+        relabelled: see `train_turned`.
+    """
+    told = {"home": expert_name(home), "contexts": [expert_name(context) for context in trained]}
+    return {**told, **({"relabelled": True} if relabelled else {})}
 
 
 def turn(expert: Expert, frame: Array, context: Mapping[str, float]) -> Expert:

@@ -7,9 +7,10 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pytest
 
 from experts import Expert, MLPPolicies, MLPs, Recipe
-from param_envs import family_of
+from param_envs import ParamVectorEnv, family_of
 
 ENV_ID = "ParamCheetah-v0"
 TINY = Recipe(
@@ -63,3 +64,16 @@ def untrained(context: Mapping[str, float], *, seed: int = 0, **record: Any) -> 
             **record,
         },
     )
+
+
+def noted_environments(monkeypatch: pytest.MonkeyPatch) -> list[ParamVectorEnv]:
+    """All batched environments that are made from now on."""
+    made: list[ParamVectorEnv] = []
+    make = ParamVectorEnv.__init__
+
+    def noting(self: ParamVectorEnv, *args: Any, **kwargs: Any) -> None:
+        make(self, *args, **kwargs)
+        made.append(self)
+
+    monkeypatch.setattr(ParamVectorEnv, "__init__", noting)
+    return made

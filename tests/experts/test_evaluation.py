@@ -2,10 +2,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from experts import gather, play
+from experts import collect, gather, play
 from experts.evaluation import episode_seeds
 from param_envs import family_of
-from tests.experts.factories import untrained
+from tests.experts.factories import noted_environments, untrained
 
 ANT = family_of("ParamAnt-v0")
 
@@ -158,3 +158,17 @@ def test_a_slot_stays_done_once_its_episode_is_over() -> None:
     assert played.lengths.min() < played.lengths.max()
     np.testing.assert_array_equal((~done).sum(axis=0) + 1, played.lengths[0])
     assert (np.diff(done.astype(int), axis=0) >= 0).all()
+
+
+def test_the_environments_are_closed_however_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = noted_environments(monkeypatch)
+    experts = gather([untrained({"speed": 2.0})])
+    arguments = {"reward": "track", "n_episodes": 2, "seed": 0, "n_steps": 3}
+    play(experts.policies, experts.family, experts.contexts, **arguments)
+    with pytest.raises(ValueError, match="`act` must return actions"):
+        play(Thrash(), experts.family, experts.contexts, **arguments)
+    collect(experts, features=("speed",), seed=0, n_steps=3)
+    other = Thrash()  # its actions are an ant's
+    with pytest.raises(ValueError, match="broadcast"):
+        collect(experts, features=("speed",), noise=(0.1,), seed=0, n_steps=3, behaviour=other)
+    assert [env.closed for env in made] == [True] * 4

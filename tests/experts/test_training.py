@@ -8,10 +8,11 @@ import torch
 from stable_baselines3 import PPO
 
 from experts import Expert, MLPPolicies, load_expert, save_expert
+from experts.finetune import fine_tune
 from experts.sb3 import TanhMeanPolicy, export, to_sb3, training_env
 from experts.training import best_step, train
 from param_envs import family_of
-from tests.experts.factories import ENV_ID, TINY
+from tests.experts.factories import ENV_ID, TINY, noted_environments
 
 FAMILY = family_of(ENV_ID)
 CONTEXT = FAMILY.context(speed=2.0)
@@ -189,3 +190,35 @@ def test_clipping_policies_cannot_be_exported() -> None:
     model = PPO("MlpPolicy", environment, device="cpu")
     with pytest.raises(ValueError, match="PPO with TanhMeanPolicy, got PPO with ActorC"):
         export(model, None, {})
+
+
+def test_the_environments_are_closed_however_it_ends(
+    trained: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = noted_environments(monkeypatch)
+
+    def stop(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(FAMILY, CONTEXT, reward="track", recipe=TINY, seed=0, on_steps=stop)
+    with pytest.raises(ValueError, match="warm starts need a PPO recipe"):
+        train(
+            FAMILY,
+            CONTEXT,
+            reward="track",
+            recipe=RECIPES["sac"],
+            seed=0,
+            warm_start=trained["ppo"],
+        )
+    two = MLPPolicies.stack([trained["sac"].policy] * 2)
+    with pytest.raises(ValueError, match="`start` must be one policy, got 2"):
+        fine_tune(two, FAMILY, CONTEXT, reward="track", n_steps=1, seed=0)
+    strange = replace(trained["ppo"], record={**trained["ppo"].record, "algorithm": "dqn"})
+    with pytest.raises(ValueError, match="`algorithm` must be ppo, td3 or sac, got 'dqn'"):
+        to_sb3(strange)
+    assert [env.closed for env in made] == [True] * 4
+    model = to_sb3(trained["ppo"])
+    assert not made[-1].closed, "it can be trained on"
+    model.get_env().close()
+    assert made[-1].closed

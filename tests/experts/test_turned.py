@@ -373,7 +373,24 @@ def test_an_expert_turned_otherwise_is_not_gone_on_with(
     record = json.loads(path.read_text())
     del record["turned_as_it_is"]["home_sha256"]  # as earlier versions wrote it
     path.write_text(json.dumps(record))
-    assert turn_as_it_is(ANT, CONTEXTS, **asked) == 1
+    with pytest.raises(ValueError, match=first + "`home_sha256` None, asked for is "):
+        turn_as_it_is(ANT, CONTEXTS, **asked)
     save_expert(start[0], out)
     with pytest.raises(ValueError, match=r"direction=1_leg=1\.json was not turned as it is: turn"):
         turn_as_it_is(ANT, CONTEXTS, **asked)
+
+
+def test_a_build_goes_on_with_experts_of_the_same_training_alone(
+    start: tuple[Expert, Legacy], zoo: Path, tmp_path: Path
+) -> None:
+    told = {"home": "direction=1_leg=1", "contexts": [f"direction={d}_leg=1" for d in (0, 1, 4)]}
+    for there, message in (
+        ({}, "was not trained in turned frames: turn into another folder"),
+        ({"turned": told, "turned_as_it_is": {}}, "was not trained in turned frames"),
+        ({"turned": {**told, "home": "x"}}, "has the `home` x, asked for is direction=1_leg=1"),
+        ({"turned": {**told, "relabelled": True}}, "has the `relabelled` True, asked for is None"),
+        ({"turned": {**told, "contexts": []}}, r"has the `contexts` \[\], asked for is \['dir"),
+    ):
+        save_expert(replace(start[0], record={**start[0].record, **there}), tmp_path / "out")
+        with pytest.raises(ValueError, match=rf"direction=1_leg=1\.json {message}"):
+            build_turned(ANT, CONTEXTS, home=HOME, zoo=zoo, directory=tmp_path / "out", **ARGUMENTS)

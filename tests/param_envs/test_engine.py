@@ -1,3 +1,7 @@
+import threading
+import time
+from pathlib import Path
+
 import mujoco
 import numpy as np
 import pytest
@@ -77,3 +81,28 @@ def test_the_fast_engine_is_the_default_where_there_is_one() -> None:
     models = [family.model(family.context())] * 2
     engine = make_engine(models, n_threads=1, fresh_sensors=True)
     assert type(engine).__name__ == ("BatchEngine" if HAS_BATCH else "DataEngine")
+
+
+def n_threads() -> int:
+    """Of this process, MuJoCo's own too where the system tells."""
+    tasks = Path("/proc/self/task")
+    return len(list(tasks.iterdir())) if tasks.exists() else threading.active_count()
+
+
+def test_a_closed_engine_has_no_threads() -> None:
+    family = family_of("ParamCheetah-v0")
+    models = [family.model(family.context())] * 4
+    fastest = type(make_engine(models, n_threads=1, fresh_sensors=True))
+    for kind in {DataEngine, fastest}:
+        before = n_threads()
+        engine = kind(models, n_threads=3, fresh_sensors=family.fresh_sensors)
+        engine.step(None, np.zeros((4, family.action_size)), 1)
+        state = engine.state()
+        assert n_threads() > before
+        engine.close()
+        engine.close()
+        for _ in range(100):  # a joined thread may still be leaving
+            if n_threads() > before:
+                time.sleep(0.01)
+        assert n_threads() <= before
+        assert np.isfinite(state.qpos).all()

@@ -7,6 +7,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 from param_envs import ListSampler, ParamVectorEnv, UniformSampler, family_of
+from param_envs.engine import DataEngine
 from tests.param_envs.cases import ENV_IDS, actions, spread
 
 CHEETAH = family_of("ParamCheetah-v0")
@@ -132,6 +133,16 @@ def test_api(env_id) -> None:
         assert info[name].shape == (3,)
     assert all(column.shape == (3,) for column in info["context"].values())
     env.close()
+
+
+def test_closing_ends_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("param_envs.simulation.make_engine", DataEngine)  # of any MuJoCo
+    env = ParamVectorEnv(CHEETAH, 3, n_threads=2)
+    env.reset(seed=0)
+    env.close()
+    env.close_extras()  # a second time does nothing
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        env.step(np.zeros((3, CHEETAH.action_size), np.float32))
 
 
 def test_what_a_step_returned_stays_as_it_was() -> None:

@@ -1,6 +1,7 @@
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,11 @@ import pytest
 
 from experts import load_experts
 from experts.jobs import Job, manifest_path
+from experts.rebuild import CANDIDATES, RepairSettings, Round
 from experts.store import load_expert, save_expert
 from param_envs import Context
 from tests.zeroshot.conftest import QUICK_AUDIT, make_zoo
+from tests.zeroshot.test_audit import made_up
 from zeroshot.audit_record import fingerprint, load_audit
 from zeroshot.cli import main
 from zeroshot.suites import Suite
@@ -119,3 +122,32 @@ def test_an_audit_of_something_else_is_refused(
     found.write_text(json.dumps({**record, "suite": "cheetah-speed"}))
     assert repaired_from(found, mine, "--donors", str(zoo)) == 2
     assert "is of suite cheetah-speed" in capsys.readouterr().err
+
+
+def test_the_estimate_of_a_repair_is_of_the_jobs_that_it_does(
+    tiny: str, suite: Suite, zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two are beaten, the second by an expert of a context that is always held out."""
+    lenders = [manifest_path(zoo, suite.contexts[i]) for i in (1, 2)]
+    found = made_up(suite, beaten=2)
+    found = replace(found, rivals=(*lenders, *found.rivals[2:]))
+    monkeypatch.setattr(Suite, "held_out", (suite.contexts[2],))
+    monkeypatch.setattr(RepairSettings, "audit", lambda *_: found)
+    estimated: list[Job] = []
+    monkeypatch.setattr(
+        "zeroshot.expert_builds.print_build_estimate",
+        lambda suite, jobs, **_: estimated.extend(jobs) or 0,
+    )
+    mine = make_zoo(suite, tmp_path / "mine")
+    words = ["experts", "repair", tiny, "--out", str(mine), "--seed", "3"]
+    assert main([*words, "--estimate"]) == 0
+    assert [job.context for job in estimated] == [suite.contexts[0]]
+    assert not (mine / CANDIDATES).exists()
+    done: list[Job] = []
+
+    def decide(directory: Path, settings: RepairSettings, planned: Round, **_: Any) -> None:
+        done.extend(planned.jobs)
+
+    monkeypatch.setattr("experts.rebuild._decide", decide)
+    assert main(words) == 0
+    assert estimated == done
