@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from param_envs.context import Feature
+from param_envs.families import FAMILIES
 from param_envs.family import Family
 
 ContextSampler = Callable[[np.random.Generator], Mapping[str, float]]
@@ -24,21 +25,23 @@ class UniformSampler:
 
     def __init__(
         self,
-        family: Family,
+        family: Family | str,
         features: Sequence[str] | Mapping[str, tuple[float, float]] | None = None,
         **fixed: float,
     ) -> None:
         """Prepares to vary `features` of `family`.
 
         Args:
-            family: the family.
+            family: the family, or the id under which it is registered.
             features: their names, all by default; or their ranges by name, `{"speed": (1, 3)}`.
             **fixed: values of others.
 
         Raises:
-            ValueError: for an unknown feature, a fixed value or an end of a range that is not
+            TypeError: for something else than a family or an id.
+            ValueError: for an unknown id or feature, a fixed value or an end of a range that is not
                 allowed, a range without a width, or a feature that is both varied and fixed.
         """
+        family = _family(family)
         names = [f.name for f in family.selected(features)]
         ranges = features if isinstance(features, Mapping) else {}
         self._varied = [
@@ -62,6 +65,15 @@ class UniformSampler:
         return drawn
 
 
+def _family(family: Family | str) -> Family:
+    if isinstance(family, Family):
+        return family
+    if isinstance(family, str) and family in FAMILIES:
+        return FAMILIES[family]
+    kind = ValueError if isinstance(family, str) else TypeError
+    raise kind(f"`family` must be a Family or one of {sorted(FAMILIES)}, got {family!r}")
+
+
 def _range(feature: Feature, low: float, high: float) -> tuple[float, float]:
     if not feature.low <= low < high <= feature.high:
         raise ValueError(
@@ -80,10 +92,14 @@ class ListSampler:
         """Stores the contexts.
 
         Raises:
+            TypeError: if one of them is no mapping.
             ValueError: if there is none.
         """
         if not contexts:
             raise ValueError("`contexts` must hold at least one context, got none")
+        for context in contexts:
+            if not isinstance(context, Mapping):
+                raise TypeError(f"`contexts` must map features to values, got {context!r}")
         self._contexts = tuple(contexts)
 
     def __call__(self, rng: np.random.Generator) -> Mapping[str, float]:

@@ -271,7 +271,7 @@ class Bench:
         starts: Sequence[int] | None = None,
     ) -> Played:
         return play(
-            policies,
+            _Finite(policies, contexts),
             self.suite.family,
             contexts,
             reward=self.suite.reward,
@@ -293,6 +293,34 @@ class _Chosen:
     """A reference as what a fit returns."""
 
     policies: Callable[[Sequence[Any]], Policies]
+
+
+@dataclass(frozen=True)
+class _Finite:
+    """Policies, with all that they have, whose actions are looked at before they are played."""
+
+    policies: Policies
+    contexts: Sequence[Mapping[str, float]]
+
+    def act(self, observations: NDArray[np.floating]) -> NDArray[np.floating]:
+        """The policies' actions.
+
+        Raises:
+            ValueError: naming the policies and the context, if one of them is not finite.
+        """
+        actions = np.asarray(self.policies.act(observations))
+        finite = np.isfinite(actions)
+        if finite.all() or len(actions) != len(self.contexts):  # `play` checks the shape
+            return actions
+        first = next(i for i, own in enumerate(finite) if not own.all())
+        kind = type(self.policies)
+        raise ValueError(
+            f"`act` of {kind.__module__}.{kind.__qualname__} must return finite actions, those in "
+            f"the context {dict(self.contexts[first])} are not"
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.policies, name)
 
 
 def method_named(name: str, own: Mapping[str, Method]) -> Method:

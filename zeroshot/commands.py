@@ -19,6 +19,7 @@ from zeroshot.engine_options import EngineOptions
 from zeroshot.expert_commands import ExpertCommands, SuiteName, ZooPath
 from zeroshot.finetune_commands import FineTuneCommand
 from zeroshot.leaderboard import print_leaderboard, print_table
+from zeroshot.method_commands import MethodsCommand
 from zeroshot.progress import say
 from zeroshot.report_commands import Report
 from zeroshot.reproduce_commands import Reproduce
@@ -51,15 +52,15 @@ class ListSuites:
         table = Table()
         table.add_column("suite", no_wrap=True)
         for name in ("family", "reward", "features", "contexts"):
-            table.add_column(name)
-        table.add_column("expert return", justify="right")
+            table.add_column(name, overflow="fold")
+        table.add_column("expert\nreturn", justify="right")
         for record in records:
             expert = record["expert_return"]
             table.add_row(
                 *(str(record[name]) for name in ("name", "family", "reward")),
                 ", ".join(record["features"]),
                 str(len(record["contexts"])),
-                "no experts" if expert is None else f"{expert:.1f}",
+                "none" if expert is None else f"{expert:.1f}",
             )
         print_table(table)
         return 0
@@ -82,9 +83,9 @@ class Run(EngineOptions):
     Attributes:
         suite: Name of the suite, see `zeroshot suites`.
         out: Folder for the results; must be empty or absent unless --resume is given.
-        methods: Methods, separated by commas: registered names, or import paths such as
-            mypkg.mymodule:MyMethod (looked up in the current folder too). Reference rows
-            are always there.
+        methods: Methods, separated by commas: registered names, see `zeroshot methods`, or import
+            paths such as mypkg.mymodule:MyMethod (looked up in the current folder too). Reference
+            rows are always there.
         seeds: Number of random splits; seed i draws split i and seeds the fits on it.
         resume: Go on with the run in --out: finished (method, seed) units are kept.
         workers: Processes, each doing one (method, seed) at a time; 0 for one a core, 8 at
@@ -248,6 +249,7 @@ class Film:
 
 Command = Annotated[
     Annotated[ListSuites, subcommand("suites")]
+    | MethodsCommand
     | Annotated[Run, subcommand("run")]
     | Annotated[Report, subcommand("report")]
     | Annotated[Reproduce, subcommand("reproduce")]

@@ -30,6 +30,7 @@ METHOD_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e
 
 METHOD_MARKERS = ("o", "s", "D", "^", "v", "P")
 REFERENCE_STYLES: dict[str, dict[str, Any]] = {
+    EXPERT: {"color": "black", "linestyle": "solid"},
     "nearest": {"color": "#777777", "linestyle": (0, (5, 2))},
     BLIND: {"color": "#aaaaaa", "linestyle": (0, (1, 1.5))},
 }
@@ -67,7 +68,8 @@ def return_versus_context(
 
     Every point is a value in the fits that did not have it. Its interval is over the means of those
     fits; of a single fit, over its contexts or episodes, and then dotted: each panel says so. With
-    two features each panel averages over the other one.
+    two features each panel averages over the other one, and all of it, the expert's line too, is
+    over contexts that were held out; with one feature that line has the whole grid.
 
     Args:
         rows: of a run.
@@ -98,22 +100,20 @@ def _panel(
     expert_returns: NDArray[np.float64],
 ) -> None:
     values = np.array([context[name] for context in suite.contexts])
-    grid = np.unique(values)
-    step = float(np.diff(grid).min())
+    step = float(np.diff(np.unique(values)).min())
     signed = {f.name: f.encoding == "signed" for f in suite.family.features}[name]
-    means = np.array([expert_returns[values == value].mean() for value in grid])
-    for ids in _stretches(grid, signed):
-        axes.plot(
-            grid[ids], means[ids], color="black", linewidth=1.4, label=_once(axes, EXPERT), zorder=2
-        )
-    shown = [means]
+    shown = []
     for reference, style in REFERENCE_STYLES.items():
-        found = _against([row for row in test if row["method"] == reference], name)
+        x, y, *_ = _against([row for row in test if row["method"] == reference], name)
+        if reference == EXPERT and len(suite.features) == 1:
+            order = np.argsort(values)
+            x, y = values[order], expert_returns[order]
         if reference != BLIND:
-            shown.append(found.mean)
-        for ids in _stretches(found.x, signed):
+            shown.append(y)
+        width, zorder = (1.4, 2) if reference == EXPERT else (1.2, 1)
+        for ids in _stretches(x, signed):
             label = _once(axes, reference)
-            axes.plot(found.x[ids], found.mean[ids], label=label, linewidth=1.2, zorder=1, **style)
+            axes.plot(x[ids], y[ids], label=label, linewidth=width, zorder=zorder, **style)
     dodge = step * min(DODGE, MOST_DODGED / max(1, len(methods) - 1))
     points = [_against([row for row in test if row["method"] == m], name) for m in methods]
     for i, (method, found) in enumerate(zip(methods, points, strict=True)):
@@ -171,7 +171,8 @@ def _held_out_by(test: Sequence[Row]) -> str:
 
 def _leave_out_below(axes: Axes, shown: NDArray[np.float64]) -> None:
     """Lets the best single expert's line leave the picture where it would flatten all others."""
-    axes.set_ylim(bottom=lowest_followed(axes.get_ylim()[0], shown.min(), shown.max()))
+    if len(shown):
+        axes.set_ylim(bottom=lowest_followed(axes.get_ylim()[0], shown.min(), shown.max()))
 
 
 def _mark_held_out(axes: Axes, test: Sequence[Row], name: str) -> None:

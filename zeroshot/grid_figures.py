@@ -1,4 +1,4 @@
-"""Pictures of runs beyond return against context: surfaces over two features, few-shot curves."""
+"""Pictures beyond return against context: surfaces over two features, few-shot curves, films."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ from zeroshot.suites import Suite
 
 MOST_SURFACES = 4
 """Panels of a picture, the expert's among them."""
+
+STRIP_PAPER, STRIP_INK = "#e9e9e6", "#1c1d1f"
+"""Behind a strip's names, and of them: readable by itself on light pages and on dark ones."""
+
+NAME_HEIGHT, GAP = 26, 3
+"""Of a strip, pixels: room above a row for its name, distance between frames."""
 
 PROTOCOLS = {
     "demonstrations": "demonstrations of its expert",
@@ -125,6 +131,43 @@ def few_shot(curves: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]], ti
     }
     add_legend(figure, labelled)
     return figure
+
+
+def film_rows(
+    names: Sequence[str], rows: Sequence[Sequence[NDArray[np.uint8]]], *, side: int
+) -> NDArray[np.uint8]:
+    """A picture (height, width, 3) of frames side by side, a row a film, its name above it.
+
+    Args:
+        names: one a row.
+        rows: frames (height, width, 3), as many in every row, all of one size.
+        side: height of each in the picture, pixels; frames that are smaller stay as they are.
+
+    Raises:
+        ValueError: if there is no row, rows differ in their frames, or names are not one a row.
+    """
+    shapes = {frame.shape for frames in rows for frame in frames}
+    if len(names) != len(rows):
+        raise ValueError(f"`names` must be one a row, got {len(names)} for {len(rows)}")
+    if len(shapes) != 1 or len({len(frames) for frames in rows}) != 1:
+        raise ValueError(f"`rows` must have as many frames of one size each, got {sorted(shapes)}")
+    ((own_height, own_width, _),) = shapes
+    height = min(side, own_height)
+    width = round(own_width * height / own_height)
+    size = np.array([len(rows[0]) * (width + GAP) + GAP, len(rows) * (NAME_HEIGHT + height) + GAP])
+    figure = Figure(figsize=tuple(size / 100), dpi=100, facecolor=STRIP_PAPER)
+    canvas = FigureCanvasAgg(figure)
+    for i, (name, frames) in enumerate(zip(names, rows, strict=True)):
+        low = size[1] - (i + 1) * (NAME_HEIGHT + height)
+        x, y = np.array([2 * GAP, low + height + NAME_HEIGHT / 2]) / size
+        figure.text(x, y, name, color=STRIP_INK, fontsize=12.0, va="center_baseline")
+        for j, frame in enumerate(frames):
+            corner = np.array([GAP + j * (width + GAP), low])
+            axes = figure.add_axes((*corner / size, *np.array([width, height]) / size))
+            axes.set_axis_off()
+            axes.imshow(frame, aspect="auto")
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def _frame(axes: Axes, held_out: NDArray[np.bool_]) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from zeroshot.comparisons import WITHIN_CONTEXTS
+from zeroshot.comparisons import WITHIN_CONTEXTS, interval_of
 
 PLAIN_WIDTH = 100
 """Columns where the output is no terminal, whatever a wrapper claims."""
@@ -22,6 +23,8 @@ def leaderboard(summary: Mapping[str, Any]) -> Table:
     redrawn = "splits and contexts" if intervals else "contexts"
     if set(summary.get("resampling", {}).values()) == {WITHIN_CONTEXTS}:
         redrawn = "fits within each context"
+    elif seeds == 1:
+        redrawn = "contexts alone, of one fit"
     rule = f" ({summary['split_rule']})" if "split_rule" in summary else ""
     table = Table(
         title=f"{summary['suite']} v{summary['suite_version']}: return on "
@@ -53,19 +56,18 @@ def leaderboard(summary: Mapping[str, Any]) -> Table:
 
 def warnings(summary: Mapping[str, Any]) -> list[str]:
     """What has to be known before the table is read: a line a row that needs no learning."""
-    return [
-        f"{found['row']}, which learns nothing, is as good as {found['learned']}, the best learned "
-        f"method: ratio {found['difference']:+.3f} for {found['learned']}, 95 % interval "
-        f"[{found['ci'][0]:+.3f}, {found['ci'][1]:+.3f}]"
-        for found in summary.get("as_good_as_learned", ())
-    ] + [
-        f"{found['row']}, which learns nothing, is as good as {found['learned']}, the best learned "
-        f"method, after {found['shots']} episode{'s' * (found['shots'] > 1)} of {protocol}: ratio "
-        f"{found['difference']:+.3f} for {found['learned']}"
-        for protocol, records in summary.get("few_shot_best", {}).items()
-        for found in records
-        if found["ci"][0] is None or found["ci"][0] <= 0.0
-    ]
+    lines = []
+    for found in summary.get("as_good_as_learned", ()):
+        pair = summary.get("vs", {}).get(found["learned"], {}).get(found["row"], found)
+        lines.append(_warning(found, *interval_of(pair)))
+    for protocol, records in summary.get("few_shot_best", {}).items():
+        for found in records:
+            low, high = (-np.inf, np.inf) if found["ci"][0] is None else found["ci"]
+            if low <= 0.0:
+                k = found["shots"]
+                after = f", after {k} episode{'s' * (k > 1)} of {protocol}"
+                lines.append(_warning(found, low, high, after))
+    return lines
 
 
 def few_shot_table(summary: Mapping[str, Any], protocol: str) -> Table:
@@ -101,6 +103,29 @@ def print_leaderboard(summary: Mapping[str, Any], console: Console | None = None
 def print_table(table: Table, console: Console | None = None) -> None:
     """Prints a table; without colours and wide enough where there is no terminal."""
     _wide_enough(console).print(table)
+
+
+def _warning(found: Mapping[str, Any], low: float, high: float, after: str = "") -> str:
+    """A row that learns nothing against the best learned method, in the interval's words.
+
+    Args:
+        found: `row`, `learned`, and `difference`, the ratio of `learned` less that of `row`.
+        low: lower end of the difference's interval, infinite where none can be had.
+        high: upper end.
+        after: which episodes of the test context both have had, if any.
+    """
+    row, learned, difference = found["row"], found["learned"], found["difference"]
+    if high < 0.0:
+        return (
+            f"{row}, which learns nothing, is better than {learned}, the best learned method{after}"
+            f": {learned}'s ratio is lower by {-difference:.3f}, 95 % interval "
+            f"[{-high:.3f}, {-low:.3f}]"
+        )
+    interval = f", 95 % interval [{low:+.3f}, {high:+.3f}]" if np.isfinite(low) else ""
+    return (
+        f"{row}, which learns nothing, is not told apart from {learned}, the best learned method"
+        f"{after}: difference of the ratios {difference:+.3f} for {learned}{interval}"
+    )
 
 
 def _wide_enough(console: Console | None) -> Console:

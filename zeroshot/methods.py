@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from operator import attrgetter
-from typing import Any
+from typing import Any, Literal
 
 from zeroshot.protocol import Method
 
@@ -28,6 +28,11 @@ class MethodRecord:
     config: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     networks: bool = True
+
+    @property
+    def settings(self) -> Literal["package", "paper"]:
+        """Whose settings it has: tuned in this package, or those of a paper or its release."""
+        return "paper" if self.config.endswith(".paper") else "package"
 
     def make(self) -> Method:
         """The method, with its config."""

@@ -20,7 +20,7 @@ class Policies(Protocol):
     """One policy a context, acting for all of them at once."""
 
     def act(self, observations: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Actions (n_contexts, n_envs, action_size) for (n_contexts, n_envs, obs_size)."""
+        """Actions (n_contexts, n_envs, action_size), finite, for (n_contexts, n_envs, obs_size)."""
 
 
 @runtime_checkable

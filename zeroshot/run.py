@@ -93,7 +93,7 @@ def run(
     suite = suite_of(suite) if isinstance(suite, str) else suite
     reporter = reporter or Silent()
     start = time.monotonic()
-    chosen, own = _methods(methods)
+    chosen, own = chosen_methods(methods)
     split_seeds = _seeds(seeds)
     rule = rule_of(split, suite)
     n_shots = checked_shots(shots)
@@ -179,10 +179,16 @@ def experts_of(suite: Suite, zoo: Path | None = None) -> Experts:
         zoo: their folder, the shipped one by default.
 
     Raises:
-        FileNotFoundError: if there are none.
+        FileNotFoundError: if there are none; says how to build those of a suite without.
         ValueError: if they are of another family or reward, or a context has none.
     """
-    path = zoo or zoo_path(suite.zoo)
+    try:
+        path = zoo or zoo_path(suite.zoo)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"no experts of {suite.name} are shipped: `zeroshot experts build {suite.name} --out "
+            "FOLDER` builds them, --zoo FOLDER uses them (docs/genhyper.md)"
+        ) from error
     experts = load_experts(path)
     for name, has, needs in (
         ("family", experts.family.env_id, suite.env_id),
@@ -208,9 +214,14 @@ def fingerprint(experts: Experts) -> str:
     return hashlib.sha256(joined.encode()).hexdigest()[:16]
 
 
-def _methods(
+def chosen_methods(
     methods: Sequence[str] | Mapping[str, Method],
 ) -> tuple[list[str], Mapping[str, Method]]:
+    """Names of a run's methods, and those methods that are the caller's own, by name.
+
+    Raises:
+        ValueError: for an unknown name, one that comes twice, or one of a reference.
+    """
     names = list(methods)
     if len(set(names)) != len(names):
         raise ValueError(f"`methods` must be distinct, got {names}")

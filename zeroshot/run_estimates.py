@@ -23,7 +23,7 @@ from zeroshot.fewshot import FROM_SCRATCH, checked_shots, demonstrate
 from zeroshot.progress import say
 from zeroshot.references import EXPERT, reference_names
 from zeroshot.results import ROWS, SETTINGS, Row, Unit, plain, read_rows, whole_units
-from zeroshot.run import TRANSFER, default_workers, experts_of, threads_each
+from zeroshot.run import TRANSFER, chosen_methods, default_workers, experts_of, threads_each
 from zeroshot.splits import SplitRule, rule_of
 from zeroshot.suites import Suite
 
@@ -84,12 +84,11 @@ def print_run_estimate(
         console: to print on.
 
     Raises:
-        ValueError: for an unknown method or split, a method that fails or fits for long without a
-            report, or results of another split or other shots in `out`.
+        ValueError: for methods or a split that `run` refuses, a method that fails or fits for long
+            without a report, or results of another split or other shots in `out`.
         FileNotFoundError: if the suite has no experts.
     """
-    for name in methods:
-        method_named(name, {})
+    chosen_methods(methods)
     rule = rule_of(split, suite)
     n_shots = checked_shots(shots)
     _check_settings(out, suite, rule, n_shots)

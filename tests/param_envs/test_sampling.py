@@ -70,6 +70,22 @@ def test_bad_arguments() -> None:
         ListSampler([])
 
 
+def test_a_registered_id_stands_for_its_family() -> None:
+    by_id, by_family = (UniformSampler(f, torso=0.4) for f in ("ParamCheetah-v0", CHEETAH))
+    assert by_id(np.random.default_rng(3)) == by_family(np.random.default_rng(3))
+
+
+def test_what_is_no_family_is_named() -> None:
+    allowed = r"`family` must be a Family or one of \['ParamAnt-v0', 'ParamCheetah-v0', "
+    with pytest.raises(ValueError, match=rf"{allowed}.*\], got 'HalfCheetah-v5'"):
+        UniformSampler("HalfCheetah-v5")
+    with pytest.raises(TypeError, match=rf"{allowed}.*\], got \['speed'\]"):
+        UniformSampler(["speed"])  # type: ignore[arg-type]
+    for wrong, got in (("ParamCheetah-v0", "'P'"), ({"speed": 1.0}, "'speed'")):
+        with pytest.raises(TypeError, match=f"`contexts` must map features to values, got {got}"):
+            ListSampler(wrong)  # type: ignore[arg-type]
+
+
 def test_lists_are_drawn_from_evenly() -> None:
     contexts = [CHEETAH.context(speed=speed) for speed in (1, 2, 3)]
     sampler = ListSampler(contexts)

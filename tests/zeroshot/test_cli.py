@@ -86,7 +86,8 @@ def test_a_method_in_the_current_folder_is_found(
 BAD_USAGE = [
     (
         [],
-        "Expected one of {suites, run, report, reproduce, film, experts, data, finetune, samples}",
+        "Expected one of {suites, methods, run, report, reproduce, film, experts, data, finetune, "
+        "samples}",
     ),
     (["bogus"], "Unrecognized options: bogus"),
     (["run"], "Missing from zeroshot run"),

@@ -14,7 +14,7 @@ from zeroshot.comparisons import (
     few_shot_curves,
     resamples,
 )
-from zeroshot.leaderboard import print_leaderboard
+from zeroshot.leaderboard import print_leaderboard, warnings
 from zeroshot.summary import cells, summarise_methods
 
 EXPERT = 100.0
@@ -147,11 +147,34 @@ def test_the_leaderboard_begins_with_what_needs_no_learning() -> None:
     assert found["ci"][0] <= 0.0 and found["difference"] == pytest.approx(0.0125)
     text = " ".join(told(ROWS + near).split())
     assert text.startswith(
-        "nearest, which learns nothing, is as good as mine, the best learned method: ratio +0.013 "
-        "for mine, 95 % interval ["
+        "nearest, which learns nothing, is not told apart from mine, the best learned method: "
+        "difference of the ratios +0.013 for mine, 95 % interval [-"
     )
+    assert "better than" not in text
     assert "x 2 splits (gap)" in text
     assert "intervals redraw fits within each context" in text
+
+
+def test_a_row_that_is_surely_better_is_called_so() -> None:
+    """Also once there are episodes of the test context."""
+    near = same([[95.0, 99.0], [95.0, 99.0]])
+    after = {"protocol": "demonstrations", "split": "test", "shots": 1}
+    rows = ROWS + rows_of("nearest", near) + rows_of("nearest", near, **after)
+    rows += rows_of("mine", same([[85.0, 90.0], [86.0, 89.0]]), **after)
+    found = compared(rows)
+    (pair,) = found["as_good_as_learned"]
+    low, high = pair["ci"]
+    assert low < pair["difference"] < high < 0.0
+    said = warnings({**found, "few_shot_best": few_shot_best(rows)})
+    assert said[0] == (
+        "nearest, which learns nothing, is better than mine, the best learned method: mine's ratio "
+        f"is lower by {-pair['difference']:.3f}, 95 % interval [{-high:.3f}, {-low:.3f}]"
+    )
+    assert said[1].startswith(
+        "nearest, which learns nothing, is better than mine, the best learned method, after 1 "
+        "episode of demonstrations: mine's ratio is lower by 0.095, 95 % interval [0.0"
+    )
+    assert len(said) == 2
 
 
 def test_the_best_is_so_by_what_pairs_are_compared_by() -> None:
@@ -210,18 +233,19 @@ def test_few_shot_the_best_learned_is_compared_with_what_learns_nothing() -> Non
     rows += rows_of("nearest", same([[80.0, 82.0], [80.0, 82.0]]), shots=1, **after)
     rows += rows_of("from-scratch", same([[100.0, 100.0], [100.0, 100.0]]), shots=1, **after)
     rows += rows_of("mine", same([[94.0, 96.0], [94.0, 96.0]]), shots=5, **after)
-    rows += rows_of("nearest", same([[97.0, 95.0], [98.0, 96.0]]), shots=5, **after)
+    rows += rows_of("nearest", same([[97.0, 95.0], [94.0, 95.0]]), shots=5, **after)
     first, second = few_shot_best(rows)["demonstrations"]
     assert (first["shots"], first["learned"], first["row"]) == (1, "mine", "nearest")
     assert (first["learned_ratio"], first["row_ratio"]) == pytest.approx((0.99, 0.81))
     assert first["difference"] == pytest.approx(0.18) and first["ci"][0] > 0.0
-    assert (second["shots"], second["difference"]) == (5, pytest.approx(-0.015))
+    assert (second["shots"], second["difference"]) == (5, pytest.approx(-0.0025))
     text = " ".join(told(rows).split())
     assert (
-        "nearest, which learns nothing, is as good as mine, the best learned method, after 5 "
-        "episodes of demonstrations: ratio -0.015 for mine" in text
+        "nearest, which learns nothing, is not told apart from mine, the best learned method, "
+        "after 5 episodes of demonstrations: difference of the ratios -0.003 for mine, 95 % "
+        "interval [-" in text
     )
-    assert "after 1 episodes" not in text
+    assert "of demonstrations: mine" not in text and "after 1 episode" not in text
     assert few_shot_best(ROWS) == {}
     without = [row for row in rows if row["method"] != "nearest"]
     assert few_shot_best(without) == {}, "there is nothing to compare with"
@@ -251,6 +275,12 @@ def test_a_single_cell_has_no_interval_and_proves_nothing() -> None:
     rows = rows_of("best-single", same([[0.0]])) + rows_of("mine", same([[80.0]]))
     found = compared(rows + rows_of("nearest", same([[79.9]])))
     assert [row["row"] for row in found["as_good_as_learned"]] == ["best-single", "nearest"]
+    few = [{**found["as_good_as_learned"][1], "shots": 1, "ci": [None, None]}]
+    assert warnings({**found, "few_shot_best": {"interaction": few}})[1:] == [
+        "nearest, which learns nothing, is not told apart from mine, the best learned method"
+        f"{after}: difference of the ratios +0.001 for mine"
+        for after in ("", ", after 1 episode of interaction")
+    ]
     assert summarise_methods(rows)["mine"]["ci"] == [None, None]
 
 

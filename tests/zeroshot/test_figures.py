@@ -69,13 +69,40 @@ def test_curves_never_join_the_two_directions(suite: Suite) -> None:
 
 
 def test_two_features_have_two_panels_that_average_over_the_other() -> None:
-    figure = return_versus_context(rows_of(TWO, [0, 5]), TWO, np.arange(6.0) * 100)
+    figure = return_versus_context(rows_of(TWO, [0, 2, 5]), TWO, np.zeros(6))
     assert [axes.get_xlabel() for axes in figure.axes] == ["speed (m/s)", "torso (m)"]
-    curves = [
-        np.asarray(axes.lines[0].get_ydata()).tolist()  # type: ignore[attr-defined]
-        for axes in figure.axes
+    wanted = [[100.0, 500.0], [0.0, 350.0]]  # at torso 0.6 both speeds are held out
+    for axes, means in zip(figure.axes, wanted, strict=True):
+        found = axes.containers[0].lines[0]  # type: ignore[attr-defined]
+        np.testing.assert_allclose(found.get_ydata(), means, atol=3.0)
+
+
+def test_the_experts_line_of_a_joint_suite_is_over_the_contexts_that_were_held_out() -> None:
+    """Its own episodes there, as those of all others: not the whole grid, whose mean is 1000."""
+    rows = rows_of(TWO, [0, 2, 5])
+    for row in rows:
+        row["return"] = row["expert_return"]
+    figure = return_versus_context(rows, TWO, np.full(6, 1000.0))
+    for axes, x in zip(figure.axes, ([1.0, 2.0], [0.4, 0.6]), strict=True):
+        shown = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+        line = shown["expert"]
+        np.testing.assert_allclose(line.get_xdata(), x)
+        for name in ("nearest", "best-single"):
+            np.testing.assert_allclose(line.get_ydata(), shown[name].get_ydata())
+        np.testing.assert_allclose(line.get_ydata(), shown["mine"].lines[0].get_ydata())
+
+
+def test_the_experts_line_of_one_feature_has_the_whole_grid(suite: Suite) -> None:
+    (axes,) = return_versus_context(rows_of(suite, [1, 6]), suite, np.arange(8.0) * 100).axes
+    lines = [line for line in axes.lines if line.get_color() == "black"]
+    assert [list(line.get_ydata()) for line in lines] == [  # type: ignore[arg-type]
+        [0.0, 100.0, 200.0],
+        [300.0, 400.0, 500.0, 600.0, 700.0],
     ]
-    assert curves == [[100.0, 400.0], [150.0, 250.0, 350.0]]
+
+
+def test_an_unfinished_run_of_a_joint_suite_has_a_figure_too() -> None:
+    assert len(return_versus_context([], TWO, np.zeros(6)).axes) == 2
 
 
 def rows_by_cell(suite: Suite, returns: dict[tuple[int, int], list[float]]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from zeroshot.grid_figures import few_shot, surfaces
+from zeroshot.grid_figures import GAP, NAME_HEIGHT, few_shot, film_rows, surfaces
 from zeroshot.suites import SUITES, Suite
 
 JOINT = SUITES["cheetah-speed-torso"]
@@ -92,3 +92,27 @@ def test_few_shot_curves_are_drawn_a_panel_a_protocol() -> None:
     assert {text.get_text() for text in figure.legends[0].get_texts()} == {"a", "c", "expert"}
     with pytest.raises(ValueError, match="`curves` must have at least one protocol, got none"):
         few_shot({}, "nothing")
+
+
+def test_a_row_of_frames_has_its_name_above_it() -> None:
+    """Light frames between the names: what is dark and above a row is its name."""
+    frames = [np.full((60, 90, 3), shade, np.uint8) for shade in (200, 220)]
+    strip = film_rows(["hyperzero", "x"], [frames, frames[::-1]], side=40)
+    assert strip.shape == (2 * (NAME_HEIGHT + 40) + GAP, 2 * (60 + GAP) + GAP, 3)
+    for row, shades in enumerate(((200, 220), (220, 200))):
+        top = row * (NAME_HEIGHT + 40)
+        for column, shade in enumerate(shades):
+            left = GAP + column * (60 + GAP)
+            box = strip[top + NAME_HEIGHT : top + NAME_HEIGHT + 40, left : left + 60]
+            assert (box[2:-2, 2:-2] == shade).all()
+    ink = (strip < 100).all(axis=2)
+    first, second = ink[:NAME_HEIGHT], ink[NAME_HEIGHT + 40 : 2 * NAME_HEIGHT + 40]
+    assert first.sum() > 3 * second.sum() > 0 and first.sum() + second.sum() == ink.sum()
+    assert not first[[0, 1, -2, -1]].any(), "whole letters"
+
+
+def test_rows_of_unlike_frames_are_refused() -> None:
+    small, large = (np.zeros((size, size, 3), np.uint8) for size in (8, 16))
+    for rows in ([[small], [large]], [[small], [small, small]], []):
+        with pytest.raises(ValueError, match="`rows` must have as many frames of one size each"):
+            film_rows(["x"] * len(rows), rows, side=8)

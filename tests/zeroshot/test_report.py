@@ -15,6 +15,7 @@ from zeroshot.report import REPORT, write_report
 from zeroshot.report.charts import method_style
 from zeroshot.report.films import SideBySide
 from zeroshot.report.markup import VOID, element, joined, slug
+from zeroshot.report.origin import origin
 from zeroshot.report.runs import read_run
 from zeroshot.report.sections import bar_of, config_id, leaderboard
 from zeroshot.suites import suite_of
@@ -100,7 +101,7 @@ def test_every_number_of_the_leaderboard_is_the_summarys(
     run = write_run("run", methods=("mine", "yours"))
     walk = Walk(write_report([run], tmp_path / REPORT).read_text())
     methods = json.loads((run / "summary.json").read_text())["methods"]
-    assert list(walk.exact) == list(methods)
+    assert list(walk.exact) == sorted(methods, key=lambda name: name != "expert")
     for name, row in methods.items():
         expected = [row["return"], row["ratio"], row["score"], *row["ci"]]
         if row["kind"] == "method":
@@ -162,6 +163,25 @@ def test_provenance_is_in_the_page(write_run: WriteRun, tmp_path: Path) -> None:
     assert 'href="#cheetah-speed-config-mine"' in text and 'id="cheetah-speed-config-mine"' in text
 
 
+@pytest.mark.parametrize(
+    ("rule", "shown"),
+    [(None, True), ("random:0.85", True), ("random:0.2", False), ("tasks:15", False)],
+)
+def test_provenance_has_the_training_fraction_of_the_rule_alone(
+    write_run: WriteRun, rule: str | None, shown: bool
+) -> None:
+    """The files have the suite's own beside any rule; runs of before had no rule but that one."""
+    path = write_run("run")
+    settings = {"suite": "cheetah-speed", "train_fraction": 0.85}
+    settings |= {} if rule is None else {"split_rule": rule}
+    (path / "run.json").write_text(json.dumps(settings))
+    run = read_run(path)
+    body = str(origin(run, "run").body)
+    assert ("setting train_fraction" in body) is shown
+    assert rule is None or f"<code>{rule}</code>" in body
+    assert run.settings == settings
+
+
 def test_an_unfinished_run_has_a_page_too(write_run: WriteRun, tmp_path: Path) -> None:
     run = write_run("run", methods=())
     for name in ("transfer.npy", "run.json", "results.jsonl"):
@@ -206,6 +226,22 @@ def test_bad_usage_is_one_line(
         assert main(words) == 2
         said = capsys.readouterr().err
         assert text in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"suite": "cheet', b"\xff\xfe\xfd"])
+def test_a_damaged_file_is_named(
+    write_run: WriteRun, capsys: pytest.CaptureFixture[str], damage: bytes
+) -> None:
+    run = write_run("run")
+    for name, cure in (
+        ("run.json", ")\n"),
+        ("summary.json", "); `zeroshot run ... --resume` writes it again\n"),
+    ):
+        (run / name).write_bytes(damage)
+        assert main(["report", str(run)]) == 2
+        said = capsys.readouterr().err
+        assert f"zeroshot: error: {run / name}: not JSON (" in said
+        assert said.endswith(cure) and said.count("\n") == 1
 
 
 def test_markup_escapes_all_but_markup() -> None:

@@ -127,6 +127,69 @@ def test_variants_of_other_splits_are_not_compared(older: RunFolder) -> None:
     assert "<table" not in text and "No variant was played in the same contexts" in text
 
 
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (None, "2 splits."),
+        ("random:0.85", "2 splits (random:0.85)."),
+        ("tasks:15", "2 fits (tasks:15)."),
+        ("gap", "2 fits (gap)."),
+    ],
+)
+def test_seeds_that_hold_out_the_same_contexts_are_called_fits(
+    run: RunFolder, rule: str | None, said: str
+) -> None:
+    text = text_of(changed(run, split_rule=rule), leaderboard)
+    assert f"episodes × {said}" in text
+    less = replace(run, rows=[r for r in run.rows if r["method"] != "mine" or r["seed"] == 0])
+    drawn = said.split(".")[0].split()[1]
+    assert f" Fewer {drawn}: mine 1." in text_of(changed(less, split_rule=rule), leaderboard)
+
+
+def test_rows_that_learn_nothing_look_so_and_the_expert_is_on_top(write_run: WriteRun) -> None:
+    """Interpolation is run as a method; here it has a higher score than the expert."""
+    run = read_run(write_run("run", methods=("interpolation", "mine"), learned=1.2))
+    assert list(run.summary["methods"])[:2] == ["interpolation", "mine"]
+    text = text_of(run, leaderboard)
+    top = text.split("</table>")[0]
+    found = re.findall(r'<tr class="(\w+)"><th[^>]*>(?:<a[^>]*>)?([\w-]+)<.*?<td>(.*?)</td>', top)
+    assert found == [
+        ("reference", "expert", "reference"),
+        ("reference", "interpolation", "learns nothing"),
+        ("learned", "mine", "method"),
+        ("reference", "nearest", "learns nothing"),
+        ("reference", "best-single", "learns nothing"),
+        ("reference", "zero", "reference"),
+    ]
+    assert "leaves out the worst and the best quarter of the contexts. The verdict goes by" in text
+    bars = re.findall(r"<title>([\w-]+): ", text.split("<figure>")[1])
+    assert bars[:3] == ["expert", "interpolation", "mine"]
+
+
+def test_the_experts_curve_of_a_joint_suite_is_over_the_contexts_held_out(
+    write_run: WriteRun,
+) -> None:
+    """The method returns what the experts do in the same contexts: the two curves are one."""
+    run = read_run(write_run("run", suite="cheetah-speed-torso"))
+    rows = [
+        {**row, "return": row["expert_return"]} if row["method"] in ("mine", "expert") else row
+        for row in run.rows
+    ]
+    text = text_of(replace(run, rows=rows), curves)
+    names = re.findall(r'<th scope="col">([^<]*)</th>', text)
+    assert names == [
+        name
+        for feature in ("speed", "torso")
+        for name in (feature, "expert", "nearest", "best-single", "mine", "redrawn")
+    ]
+    lines = [re.findall(r'<td class="n">(.*?)</td>', row) for row in text.split("<tr>")]
+    numbers = [line for line in lines if len(line) == 4]
+    assert len(numbers) > 5 and all(expert == mine for expert, _, _, mine in numbers)
+    assert "the expert's line is the mean of the experts of the same held-out contexts" in text
+    single = text_of(read_run(write_run("single")), curves)
+    assert "the expert's line is each context's own expert, held out or not" in single
+
+
 def test_captions_of_curves_say_what_their_bands_redraw(run: RunFolder) -> None:
     """The two seeds of the run share no context, unless the second plays the first one's."""
     text = text_of(run, curves)

@@ -73,4 +73,6 @@ def test_packed_results_have_tables_and_reports_without_a_fit(
     tuned = PlannedFineTuning(suite="tiny", **TUNING)
     record = json.loads((new / "results" / f"{tuned.name}.json").read_text())
     assert set(record["starts"]) == {"nearest"}
-    assert "Its parts, suites, methods or splits were changed" in (new / "tables.md").read_text()
+    text = (new / "tables.md").read_text()
+    assert "Its parts, suites, methods or splits were changed" in text
+    assert "\n## On tuning\n" in text and "\n## On tuning: fine-tuning\n" in text

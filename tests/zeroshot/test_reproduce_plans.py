@@ -180,7 +180,8 @@ def test_cells_are_escaped() -> None:
         Cell(links={"one": "x.html", "two": "y.html"}),
     )
     table = Table(title="T", note="n", header=("a", "b", "c"), rows=(cells,))
-    page = Page(title="P", lead=("l",), headlines=("h",), tables=(table,))
+    page = Page(title="P", lead=("l",), headline="h", details=("a < d",), tables=(table,))
     assert "| **a < b** | `run it` | [one](x.html), [two](y.html) |" in markdown(page)
     assert "<strong>a &lt; b</strong>" in html(page) and "<code>run it</code>" in html(page)
     assert '<a href="x.html">one</a>, <a href="y.html">two</a>' in html(page)
+    assert "<li>a &lt; d</li>" in html(page)

@@ -7,7 +7,9 @@ import imageio.v2 as imageio
 import numpy as np
 import pytest
 
+from zeroshot.grid_figures import GAP, NAME_HEIGHT
 from zeroshot.reproduce.pages import copy_pictures, film_strip, publish_page
+from zeroshot.reproduce.plan import PlannedFilm
 from zeroshot.reproduce.ratios import (
     against_table,
     copies_line,
@@ -154,8 +156,33 @@ def test_a_film_becomes_frames_side_by_side(tmp_path: Path) -> None:
     imageio.mimwrite(dark, [shade // 10 for shade in shades])
     picture = tmp_path / "docs" / "strip.png"
     strip = imageio.imread(film_strip([film, dark], picture, n_frames=3, side=8))
-    assert strip.shape[:2] == (2 * 8, 3 * 4)
-    assert strip[0, ::4, 0].tolist() == [10, 50, 90]
-    assert strip[8, ::4, 0].tolist() == [1, 5, 9], "a row a film"
+    first, second, step = NAME_HEIGHT + 4, 2 * NAME_HEIGHT + 8 + 4, 4 + GAP
+    assert strip.shape == (2 * (NAME_HEIGHT + 8) + GAP, 3 * step + GAP, 3)
+    assert strip[first, GAP + 2 :: step, 0].tolist() == [10, 50, 90]
+    assert strip[second, GAP + 2 :: step, 0].tolist() == [1, 5, 9], "a row a film"
     with pytest.raises(ValueError, match=r"grey\.gif: must have 99 frames, it has 12"):
         film_strip([film], tmp_path / "strip.png", n_frames=99)
+    with pytest.raises(ValueError, match="`names` must be one a row, got 1 for 2"):
+        film_strip([film, dark], picture, names=["grey"], n_frames=3)
+
+
+def test_a_strip_names_the_method_of_every_film(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [
+        tmp_path / f"{PlannedFilm(suite='s', context=('speed=1',), method=method).name}.gif"
+        for method in ("hyperzero", "hyperdistil", "conditioned")
+    ]
+    made[0].parent.mkdir()
+    for film in made:
+        imageio.mimwrite(film, [np.full((8, 8, 3), 10 * i, np.uint8) for i in range(6)])
+    named = []
+
+    def draw(names: Any, rows: Any, *, side: int) -> Any:
+        named.append(list(names))
+        return np.zeros((8, 8, 3), np.uint8)
+
+    monkeypatch.setattr("zeroshot.grid_figures.film_rows", draw)
+    film_strip(made, tmp_path / "strip.png")
+    film_strip(made, tmp_path / "strip.png", names=["a", "b", "c"])
+    assert named == [["hyperzero", "hyperdistil", "conditioned"], ["a", "b", "c"]]

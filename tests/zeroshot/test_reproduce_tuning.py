@@ -65,6 +65,7 @@ def test_fine_tunings_are_estimated_done_once_and_shown(
     text = (tmp_path / "tables.md").read_text()
     assert "[tiny, 16 steps](runs/tuned/tiny-16/return-versus-steps.png) | scratch |" in text
     assert (tmp_path / "runs/tuned/tiny-16/return-versus-steps.png").exists()
+    assert "\n## On tuning\n" in text
 
     written = path.stat().st_mtime_ns
     assert main(words) == 0

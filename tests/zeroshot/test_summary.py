@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from zeroshot.comparisons import CLUSTERS
 from zeroshot.leaderboard import leaderboard, print_leaderboard
 from zeroshot.summary import cells, share_of_copies, summarise_methods
 
@@ -125,3 +126,6 @@ def test_the_leaderboard_says_what_was_played_and_what_was_reached() -> None:
     assert "intervals redraw splits and contexts" in stream.getvalue()
     (line,) = [line for line in stream.getvalue().splitlines() if "mine" in line]
     assert "[-0.125, 0.875]" in line
+    for also in ({}, {"score_ci": score_ci, "resampling": {"mine": CLUSTERS}}):
+        caption = str(leaderboard({**summary, **also, "seeds": [7]}).caption)
+        assert caption.endswith("intervals redraw contexts alone, of one fit")

@@ -45,7 +45,7 @@ def curves(run: RunFolder, prefix: str, styles: Styles) -> Section | None:
         return None
     body = []
     for place, feature in enumerate(run.features):
-        lines, points = _lines_against(run, feature, place, styles)
+        lines, points = _lines_against(run, feature, styles)
         grid = sorted({key[place] for key in run.expert_returns})
         held = {float(row["context"][feature]) for row in run.test}
         rug = [(value, value in held) for value in sorted({*grid, *held})]
@@ -74,10 +74,12 @@ def curves(run: RunFolder, prefix: str, styles: Styles) -> Section | None:
                 _numbers(points, feature),
             )
         )
-    other = (
-        ", averaged over the other features (the expert's line over all contexts)"
-        if len(run.features) > 1
-        else ""
+    several = len(run.features) > 1
+    other = ", averaged over the other features" if several else ""
+    line = (
+        "the mean of the experts of the same held-out contexts"
+        if several
+        else "each context's own expert, held out or not"
     )
     return Section(
         id=f"{prefix}-curves",
@@ -86,9 +88,9 @@ def curves(run: RunFolder, prefix: str, styles: Styles) -> Section | None:
         f"{other}; bands are 95 % bootstrap intervals of it. They redraw whole fits, each by its "
         "mean; of a value that one fit alone played only the contexts or episodes of that fit, "
         "which says nothing of other fits. The captions tell how many, the numbers where. Filled "
-        "triangles are values that some split held out, hollow ones were always learned from. The "
-        "closer to the expert's line the better. The best single expert's line is not followed "
-        "far below the others.",
+        "triangles are values that some split held out, hollow ones were always learned from. "
+        f"Higher is better; the expert's line is {line}. The best single expert's line is not "
+        "followed far below the others.",
         body=joined(body),
     )
 
@@ -184,21 +186,25 @@ def profiles(run: RunFolder, prefix: str, styles: Styles) -> Section | None:
 
 
 def _lines_against(
-    run: RunFolder, feature: str, place: int, styles: Styles
+    run: RunFolder, feature: str, styles: Styles
 ) -> tuple[list[Line], dict[str, Points]]:
-    """Curves, expert first and best method last, and the numbers behind them."""
+    """Curves, expert first and best method last, and the numbers behind them.
+
+    With several features all of it is over contexts that were held out, the expert's curve too;
+    with one feature that has the whole grid, and no interval.
+    """
     breaks = run.two_ways(feature)
-    by_value: dict[float, list[float]] = {}
-    for key, value in run.expert_returns.items():
-        by_value.setdefault(key[place], []).append(value)
     lines = []
-    if by_value:
-        x = np.array(sorted(by_value))
-        y = np.array([float(np.mean(by_value[value])) for value in x])
+    drawn = [*DRAWN_REFERENCES, *reversed(run.methods)]
+    if len(run.features) > 1:
+        drawn.insert(0, EXPERT)
+    elif run.expert_returns:
+        x = np.array([value for (value,) in run.expert_returns])
+        y = np.array(list(run.expert_returns.values()))
         style = reference_style(EXPERT)
         lines.append(Line(name=EXPERT, x=x, y=y, style=style, breaks_at_zero=breaks))
     points: dict[str, Points] = {}
-    for name in (*DRAWN_REFERENCES, *reversed(run.methods)):
+    for name in drawn:
         rows = [row for row in run.test if row["method"] == name]
         if not rows:
             continue

@@ -29,7 +29,7 @@ def origin(run: RunFolder, prefix: str) -> Section:
         "machine": ", ".join(f"{key}: {value}" for key, value in machine.items()),
         "seconds of the last command": summary.get("wall_seconds"),
         **{f"version of {name}": v for name, v in (summary.get("versions") or {}).items()},
-        **{f"setting {name}": value for name, value in run.settings.items()},
+        **{f"setting {name}": value for name, value in _telling(run.settings).items()},
         **{f"SHA-256 of {name}": checksum(run.path / name) for name in FILES},
     }
     configs: dict[str, Any] = {row["method"]: row.get("config") or {} for row in run.rows}
@@ -59,6 +59,13 @@ def origin(run: RunFolder, prefix: str) -> Section:
 def checksum(path: Path) -> str | None:
     """SHA-256 of a file, None if it does not exist."""
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+
+
+def _telling(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings, without the suite's own training fraction where the split has another rule."""
+    fraction = settings.get("train_fraction")
+    own = settings.get("split_rule", f"random:{fraction!r}") == f"random:{fraction!r}"
+    return {name: value for name, value in settings.items() if own or name != "train_fraction"}
 
 
 def _command(command: Any) -> str | None:

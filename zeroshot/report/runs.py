@@ -118,12 +118,12 @@ def read_run(path: Path) -> RunFolder:
 
     Raises:
         FileNotFoundError: if there is no summary in it.
-        ValueError: if its summary is no summary of a run.
+        ValueError: if its summary is no summary of a run, or a file of it is damaged.
     """
     file = path / SUMMARY
     if not file.exists():
         raise FileNotFoundError(f"`runs` must be folders that `zeroshot run` wrote, no {file}")
-    summary = json.loads(file.read_text())
+    summary = _json(file, "; `zeroshot run ... --resume` writes it again")
     if not isinstance(summary, dict) or not {"suite", "methods"} <= set(summary):
         raise ValueError(f"{file}: not the summary of a run")
     settings = path / SETTINGS
@@ -134,8 +134,15 @@ def read_run(path: Path) -> RunFolder:
     return RunFolder(
         path=path,
         summary=summary,
-        settings=json.loads(settings.read_text()) if settings.exists() else {},
+        settings=_json(settings) if settings.exists() else {},
         rows=judged(read_rows(path / ROWS)),
         transfer=np.load(transfer) if transfer.exists() else None,
         suite=suite,
     )
+
+
+def _json(file: Path, cure: str = "") -> Any:
+    try:
+        return json.loads(file.read_text())
+    except ValueError as error:
+        raise ValueError(f"{file}: not JSON ({error}){cure}") from error

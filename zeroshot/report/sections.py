@@ -7,14 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zeroshot.comparisons import WITHIN_CONTEXTS
+from zeroshot.comparisons import TRIVIAL, WITHIN_CONTEXTS
 from zeroshot.published import PUBLISHED_ZERO_SHOT
+from zeroshot.references import EXPERT
 from zeroshot.report.charts import Bar, Style, interval_chart, reference_style, responsive
 from zeroshot.report.markup import Html, element, joined, slug
 from zeroshot.report.runs import RunFolder
 
 LOWEST_SCORE = -0.25
 """Left end of the chart of scores; what is worse is an arrow."""
+
+NOTHING_LEARNED = "learns nothing"
+"""The kind of the rows of `TRIVIAL`, references or methods by their registry."""
 
 Styles = Mapping[str, Style]
 
@@ -37,13 +41,17 @@ class Section:
 
 
 def leaderboard(run: RunFolder, prefix: str, styles: Styles) -> Section:
-    """The table of summary.json, every number with its exact value, and a chart of the scores."""
+    """The table of summary.json, every number with its exact value, and a chart of the scores.
+
+    The expert is first whatever its score: it is what the others are measured by.
+    """
     summary = run.summary
     header = ("method", "return", "ratio", "score", "95 % interval", "fit (s)", "kind")
     rows = []
-    for name, row in summary["methods"].items():
-        learned = row["kind"] == "method"
-        title = element("a", name, href=f"#{config_id(prefix, name)}") if learned else name
+    for name in _expert_first(summary):
+        row = summary["methods"][name]
+        fitted, trivial = row["kind"] == "method", name in TRIVIAL
+        title = element("a", name, href=f"#{config_id(prefix, name)}") if fitted else name
         low, high = score_interval(summary, name)
         interval = joined("[", exact(low, ".3f"), ", ", exact(high, ".3f"), "]")
         cells = [
@@ -54,24 +62,32 @@ def leaderboard(run: RunFolder, prefix: str, styles: Styles) -> Section:
                     exact(row["ratio"], ".3f"),
                     exact(row["score"], ".3f"),
                     interval,
-                    exact(row["fit_seconds"], ".1f") if learned else "",
+                    exact(row["fit_seconds"], ".1f") if fitted else "",
                 )
             ),
-            element("td", row["kind"]),
+            element("td", NOTHING_LEARNED if trivial else row["kind"]),
         ]
-        class_ = "learned" if learned else "reference"
+        class_ = "learned" if fitted and not trivial else "reference"
         rows.append(element("tr", element("th", title, scope="row"), cells, class_=class_))
-    splits = len(summary.get("seeds", ()))
+    seeds = len(summary.get("seeds", ()))
     unfinished = "" if summary.get("complete", True) else " This run is unfinished."
     rule = summary.get("split_rule")
     how = f" ({rule})" if rule else ""
-    behind = _behind(run)
+    drawn = _drawn_by_seeds(summary)
+    behind = _behind(run, drawn)
     body = joined(
         table(header, rows, f"Leaderboard of {run.name}", class_="leaderboard"),
         element(
             "p",
+            "Bold rows are methods that learned, grey ones did not. Below the expert they are "
+            "sorted by score, an interquartile mean: it leaves out the worst and the best quarter "
+            "of the contexts. The verdict goes by ratio, which leaves out none.",
+            class_="note",
+        ),
+        element(
+            "p",
             f"{summary.get('n_test', '?')} held-out contexts × {summary.get('episodes', '?')} "
-            f"episodes × {splits} split{'s' if splits != 1 else ''}{how}.{unfinished}{behind} ",
+            f"episodes × {seeds} {drawn if seeds != 1 else drawn[:-1]}{how}.{unfinished}{behind} ",
             element("a", "Command, commit and versions", href=f"#{prefix}-origin"),
             ".",
             class_="note",
@@ -151,12 +167,23 @@ def config_id(prefix: str, method: str) -> str:
     return f"{prefix}-config-{short}"
 
 
-def _behind(run: RunFolder) -> str:
-    """Says which methods have played fewer splits than others."""
+def _expert_first(summary: Mapping[str, Any]) -> list[str]:
+    """Names of the summary's rows, those below the expert by score."""
+    return sorted(summary["methods"], key=lambda name: name != EXPERT)
+
+
+def _drawn_by_seeds(summary: Mapping[str, Any]) -> str:
+    """What the seeds of a run tell apart: splits, or fits where all hold out the same contexts."""
+    name = str(summary.get("split_rule") or "random").partition(":")[0]
+    return "splits" if name == "random" else "fits"
+
+
+def _behind(run: RunFolder, drawn: str) -> str:
+    """Says which methods have played fewer splits, or fits, than others."""
     seeds = _n_seeds(run)
     most = max(seeds.values(), default=0)
     fewer = [f"{name} {found}" for name, found in seeds.items() if found < most]
-    return f" Fewer splits: {', '.join(fewer)}." if fewer else ""
+    return f" Fewer {drawn}: {', '.join(fewer)}." if fewer else ""
 
 
 def _n_seeds(run: RunFolder) -> dict[str, int]:
@@ -187,8 +214,8 @@ def _redrawn(run: RunFolder, names: Iterable[str]) -> str:
 def _scores(run: RunFolder, styles: Styles) -> Html | None:
     bars = [
         bar_of(run.summary, name, styles.get(name, reference_style(name)))
-        for name, row in run.summary["methods"].items()
-        if row["score"] is not None
+        for name in _expert_first(run.summary)
+        if run.summary["methods"][name]["score"] is not None
     ]
     if not bars:
         return None

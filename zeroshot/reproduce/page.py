@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -15,6 +16,9 @@ from zeroshot.reproduce.tables import Cell, Table
 
 MARKDOWN, HTML = "tables.md", "tables.html"
 
+FIRST, RUN_BY_RUN = "Read this first", "Run by run"
+"""Titles of the headline and of what it counts."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
@@ -23,14 +27,26 @@ class Page:
     Attributes:
         title: of the page.
         lead: paragraphs under the title.
-        headlines: what has to be known first, a sentence each.
+        headline: what has to be known first.
+        details: what it counts, a sentence each: folded, or at the end.
         tables: in order.
+
+    Raises:
+        ValueError: if two sections would have one address.
     """
 
     title: str
     lead: tuple[str, ...]
-    headlines: tuple[str, ...]
+    headline: str
+    details: tuple[str, ...]
     tables: tuple[Table, ...]
+
+    def __post_init__(self) -> None:
+        titles = [FIRST, *(table.title for table in self.tables), RUN_BY_RUN]
+        places = [slug(title) for title in titles]
+        again = [title for i, title in enumerate(titles) if places[i] in places[:i]]
+        if again:
+            raise ValueError(f"`tables` must have titles that links tell apart, twice: {again}")
 
 
 def write_page(page: Page, out: Path) -> list[Path]:
@@ -43,13 +59,23 @@ def write_page(page: Page, out: Path) -> list[Path]:
 
 def markdown(page: Page) -> str:
     """The page as Markdown."""
-    parts = [f"# {page.title}", *page.lead, "## Read this first"]
-    parts.append("\n".join(f"- {line}" for line in page.headlines))
+    contents = [f"- {_markdown_link(FIRST)}"]
+    for first, *others in _grouped(page.tables):
+        contents.append(f"- {_markdown_link(first.title)}")
+        contents += [f"  - {_markdown_link(table.title, _shorter(table))}" for table in others]
+    more = ""
+    if page.details:
+        contents.append(f"- {_markdown_link(RUN_BY_RUN)}")
+        more = f" {_markdown_link(RUN_BY_RUN)}."
+    parts = [f"# {page.title}", *page.lead, "\n".join(contents)]
+    parts += [f"## {FIRST}", f"{page.headline}{more}"]
     for table in page.tables:
         lines = [table.header, ["---"] * len(table.header)]
         lines += [[_markdown_cell(cell) for cell in row] for row in table.rows]
         parts += [f"## {table.title}", table.note]
         parts.append("\n".join(f"| {' | '.join(cells)} |" for cells in lines))
+    if page.details:
+        parts += [f"## {RUN_BY_RUN}", "\n".join(f"- {line}" for line in page.details)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -58,13 +84,10 @@ def html(page: Page) -> str:
     body = joined(
         element("header", element("h1", page.title), [element("p", text) for text in page.lead]),
         element(
-            "main",
-            element(
-                "section",
-                element("h2", "Read this first"),
-                element("ul", [element("li", line) for line in page.headlines]),
-            ),
-            [_html_section(table) for table in page.tables],
+            "div",
+            _html_contents(page),
+            element("main", _html_first(page), [_html_section(table) for table in page.tables]),
+            class_="columns",
         ),
     )
     head = joined(
@@ -78,12 +101,58 @@ def html(page: Page) -> str:
     return f"<!doctype html>\n{whole}\n"
 
 
+def _grouped(tables: Sequence[Table]) -> list[list[Table]]:
+    """Tables one after another that belong together."""
+    found: list[list[Table]] = []
+    for table in tables:
+        if found and table.group and table.group == found[-1][-1].group:
+            found[-1].append(table)
+        else:
+            found.append([table])
+    return found
+
+
+def _shorter(table: Table) -> str:
+    """A title without what those of its group begin with."""
+    return table.title.removeprefix(table.group).removeprefix(": ")
+
+
+def _markdown_link(title: str, text: str | None = None) -> str:
+    """To a section of that title, by the anchor that GitHub gives it."""
+    anchor = re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+    return f"[{text or title}](#{anchor})"
+
+
 def _markdown_cell(cell: Cell) -> str:
     if cell.links:
         return ", ".join(f"[{text}]({path})" for text, path in cell.links.items())
     if cell.code:
         return f"`{cell.text}`"
     return f"**{cell.text}**" if cell.bold else cell.text
+
+
+def _html_contents(page: Page) -> Html:
+    def entry(title: str, text: str, *below: Html) -> Html:
+        inner = element("ul", below) if below else None
+        return element("li", element("a", text, href=f"#{slug(title)}"), inner)
+
+    entries = [entry(FIRST, FIRST)]
+    for first, *others in _grouped(page.tables):
+        inner = [entry(table.title, _shorter(table)) for table in others]
+        entries.append(entry(first.title, first.title, *inner))
+    return element("nav", element("ul", entries), aria_label="Contents", class_="contents")
+
+
+def _html_first(page: Page) -> Html:
+    """The headline, and folded what it counts."""
+    lines = element("ul", [element("li", line) for line in page.details])
+    return element(
+        "section",
+        element("h2", FIRST),
+        element("p", page.headline),
+        element("details", element("summary", RUN_BY_RUN), lines) if page.details else None,
+        id=slug(FIRST),
+    )
 
 
 def _html_section(table: Table) -> Html:

@@ -15,6 +15,7 @@ from experts.store import write_atomically
 from zeroshot.reproduce.folders import RUNS
 from zeroshot.reproduce.packed import pack
 from zeroshot.reproduce.page import HTML
+from zeroshot.reproduce.plan import HYPERZERO
 from zeroshot.reproduce.records import RESULTS
 from zeroshot.results import REPORT
 
@@ -60,27 +61,45 @@ def copy_pictures(folder: Path, pictures: Mapping[str, str], target: Path) -> No
             shutil.copyfile(file, target / name)
 
 
-def film_strip(films: Sequence[Path], picture: Path, *, n_frames: int = 6, side: int = 160) -> Path:
+def film_strip(
+    films: Sequence[Path],
+    picture: Path,
+    *,
+    names: Sequence[str] | None = None,
+    n_frames: int = 6,
+    side: int = 160,
+) -> Path:
     """Writes a row of frames a film, at even distances from its first on; returns the path.
 
     Args:
         films: that `zeroshot film` wrote, of one size; the first is at the top.
         picture: of any format that imageio writes.
+        names: written above the rows; by default the method of each film, as its file's name
+            tells it.
         n_frames: how many.
-        side: height of each, pixels; larger frames are made smaller by whole steps.
+        side: height of each, pixels; larger frames are made smaller.
 
     Raises:
-        ValueError: if a film has fewer frames.
+        ValueError: if a film has fewer frames, films differ in size, or names are not one a film.
     """
     import imageio.v2 as iio
 
-    rows = [np.hstack(_chosen_frames(film, n_frames, side)) for film in films]
+    from zeroshot.grid_figures import film_rows
+
+    rows = [_chosen_frames(film, n_frames) for film in films]
+    strip = film_rows(names or [_filmed(film) for film in films], rows, side=side)
     picture.parent.mkdir(parents=True, exist_ok=True)
-    iio.imwrite(picture, np.vstack(rows))
+    iio.imwrite(picture, strip)
     return picture
 
 
-def _chosen_frames(film: Path, n_frames: int, side: int) -> list[NDArray[np.uint8]]:
+def _filmed(film: Path) -> str:
+    """The method of a film that a plan made: its file's name ends in the method or the context."""
+    last = film.stem.rpartition("_")[2]
+    return HYPERZERO if "=" in last else last
+
+
+def _chosen_frames(film: Path, n_frames: int) -> list[NDArray[np.uint8]]:
     import imageio.v2 as iio
 
     reader: Any
@@ -88,8 +107,7 @@ def _chosen_frames(film: Path, n_frames: int, side: int) -> list[NDArray[np.uint
         frames = [np.asarray(frame) for frame in reader.iter_data()]
     if len(frames) < n_frames:
         raise ValueError(f"{film}: must have {n_frames} frames, it has {len(frames)}")
-    every = max(1, frames[0].shape[0] // side)
-    return [frames[i * len(frames) // n_frames][::every, ::every] for i in range(n_frames)]
+    return [frames[i * len(frames) // n_frames] for i in range(n_frames)]
 
 
 def publish_page(

@@ -15,8 +15,9 @@ from zeroshot.reproduce.records import read_records, read_tunings, write_summary
 from zeroshot.reproduce.tables import (
     command_table,
     figure_table,
-    headlines,
+    headline,
     part_tables,
+    run_by_run,
     tuning_tables,
 )
 
@@ -45,7 +46,8 @@ def report(
             f"Preset {name}. {preset.doc}{asked}",
             f"Published numbers, in brackets, are of {plan.sources}",
         ),
-        headlines=tuple(headlines(found, records)),
+        headline=headline(found, records),
+        details=tuple(run_by_run(found, records)),
         tables=(
             figure_table(plan, found, out),
             *part_tables(plan, found, records),
@@ -58,7 +60,8 @@ def report(
 
 def headlines_of(found: Sequence[Outcome], out: Path) -> list[str]:
     """What has to be known first, a sentence each."""
-    return headlines(found, read_records(found, out))
+    records = read_records(found, out)
+    return [headline(found, records), *run_by_run(found, records)]
 
 
 def print_description(

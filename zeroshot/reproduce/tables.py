@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,13 @@ TUNING_HEADER = (
     "suite", "start", "runs", "return at first", "at last", "expert",
     "runs that reach 95 %", "median steps to it", "mean dip", "runs that dip by 10 %",
 )  # fmt: skip
+
+LACKING = {
+    "skipped": "not run as the zoo is not complete",
+    "failed": "failed",
+    "unfinished": "still to be done",
+}
+"""States of an outcome that is not finished, in words."""
 
 Records = Mapping[str, Mapping[str, Any]]
 """Run's name to its record."""
@@ -55,27 +62,39 @@ class Table:
         note: what has to be known to read it.
         header: names of the columns.
         rows: a cell a column each.
+        group: what its title begins with, as do those of the tables that it belongs to.
     """
 
     title: str
     note: str
     header: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    group: str = ""
 
 
-def headlines(found: Sequence[Outcome], records: Records) -> list[str]:
-    """What has to be known before any table is read, a sentence each."""
+def headline(found: Sequence[Outcome], records: Records) -> str:
+    """What has to be known before any table is read: in how many runs nothing has to be learned.
+
+    And how many runs and films of the plan there are not, where some are lacking.
+    """
+    n = sum(bool(record["as_good_as_learned"]) for record in records.values())
+    said = (
+        f"In {n} of {len(records)} finished runs a row that learns nothing (an expert of a "
+        "training context, or a mean of them) is as good as the best learned method, or "
+        "better, by the 95 % interval of their difference"
+        + ("; these runs do not show that learning pays." if n else ".")
+        if records
+        else "No run is finished."
+    )
+    states = {state: sum(outcome.state == state for outcome in found) for state in LACKING}
+    lacking = [f"{number} {LACKING[state]}" for state, number in states.items() if number]
+    return f"{said} Of {len(found)} runs and films: {', '.join(lacking)}." if lacking else said
+
+
+def run_by_run(found: Sequence[Outcome], records: Records) -> list[str]:
+    """What the headline counts, a sentence each."""
     said = []
-    trivial = {run: record["as_good_as_learned"] for run, record in records.items()}
-    if records:
-        n = sum(bool(rows) for rows in trivial.values())
-        said.append(
-            f"In {n} of {len(records)} finished runs a row that learns nothing (an expert of a "
-            "training context, or a mean of them) is as good as the best learned method, or "
-            "better, by the 95 % interval of their difference"
-            + ("; these runs do not show that learning pays." if n else ".")
-        )
-    for run, rows in trivial.items():
+    for run, rows in ((run, record["as_good_as_learned"]) for run, record in records.items()):
         if rows:
             names = ", ".join(
                 f"{row['row']} ({'better' if row['ci'][1] < 0.0 else 'as good'})" for row in rows
@@ -88,14 +107,14 @@ def headlines(found: Sequence[Outcome], records: Records) -> list[str]:
             if outcome.state == state
         }
         said += [f"{words}: {name} ({reason})." for name, reason in of_state.items()]
-    left = sum(outcome.state == "unfinished" for outcome in found)
-    if left:
-        said.append(f"{left} of {len(found)} runs and films are still to be done.")
     return said
 
 
 def part_tables(plan: Plan, found: Sequence[Outcome], records: Records) -> list[Table]:
-    """Per part: returns, ratios, and where there are any, few-shot ratios."""
+    """Per part: returns, ratios, and where there are any, few-shot ratios.
+
+    Titles tell which are of how many episodes of the test context where a part has both.
+    """
     tables = []
     for part in plan.parts:
         runs = [
@@ -108,26 +127,28 @@ def part_tables(plan: Plan, found: Sequence[Outcome], records: Records) -> list[
             "Mean return over splits, contexts and episodes ± its standard deviation over splits, "
             "the splits that all of a line were played on; the highest but the experts' is bold."
         )
-        tables.append(
-            _by_run(part.title, f"{part.note} {spread}", there, records, _return, "return")
-        )
-        tables.append(
+        few_shot = any(records[run.name]["few_shot"] for run in there)
+        title = f"{part.title}: return at k = 0" if few_shot else part.title
+        of_part = [
+            _by_run(title, f"{part.note} {spread}", there, records, _return, "return"),
             _by_run(
-                f"{part.title}: ratio to the experts",
+                f"{part.title}: ratio to the experts{' at k = 0' if few_shot else ''}",
                 "1 plus the difference to the experts' mean return there, over its size.",
                 there,
                 records,
                 _ratio,
                 "ratio",
-            )
-        )
-        if any(records[run.name]["few_shot"] for run in there):
-            tables.append(_few_shot(part.title, there, records))
+            ),
+        ]
+        if few_shot:
+            title = f"{part.title}: ratio to the experts after k episodes"
+            of_part.append(_few_shot(title, there, records))
+        tables += [replace(table, group=part.title) for table in of_part]
     return tables
 
 
 def tuning_tables(plan: Plan, found: Sequence[Outcome], tunings: Records) -> list[Table]:
-    """Per part with fine-tunings: a line a start.
+    """Per part with fine-tunings: a line a start; the title says so where a part has runs, too.
 
     Args:
         plan: of the paper.
@@ -157,8 +178,10 @@ def tuning_tables(plan: Plan, found: Sequence[Outcome], tunings: Records) -> lis
                 words = tuning_words(row)
                 rows.append((link, Cell(text=start), *(Cell(text=word) for word in words)))
         if rows:
+            runs = any(isinstance(o.work, PlannedRun) and o.work.part == part.name for o in found)
+            title = f"{part.title}: fine-tuning" if runs else part.title
             tables.append(
-                Table(title=part.title, note=part.note, header=TUNING_HEADER, rows=tuple(rows))
+                Table(title=title, note=part.note, header=TUNING_HEADER, rows=tuple(rows))
             )
     return tables
 
@@ -273,7 +296,7 @@ def _few_shot(title: str, runs: Sequence[PlannedRun], records: Records) -> Table
                 cells = [Cell(text=ratios.get(k, "")) for k in shots]
                 rows.append((_report_cell(run), Cell(text=protocol), Cell(text=method), *cells))
     return Table(
-        title=f"{title}: ratio to the experts",
+        title=title,
         note="An empty cell: the method cannot use such episodes.",
         header=("run", "protocol", "method", *(f"k = {k}" for k in shots)),
         rows=tuple(rows),
