@@ -96,6 +96,8 @@ def test_a_closed_engine_has_no_threads() -> None:
     for kind in {DataEngine, fastest}:
         before = n_threads()
         engine = kind(models, n_threads=3, fresh_sensors=family.fresh_sensors)
+        first = engine.state()
+        engine.write(np.arange(4), first.qpos, first.qvel)  # a step goes on from a forward pass
         engine.step(None, np.zeros((4, family.action_size)), 1)
         state = engine.state()
         assert n_threads() > before
