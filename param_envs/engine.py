@@ -30,7 +30,7 @@ class Engine(Protocol):
         """Restarts simulations `ids` at qpos (n, nq), qvel (n, nv), and evaluates sensors."""
 
     def step(self, ids: Ids | None, ctrl: Array, n_substeps: int) -> Ids:
-        """Steps simulations `ids` (None: all), once written, under ctrl (n, nu); returns failures."""
+        """Steps `ids` (None: all), once written, under ctrl (n, nu); returns those that failed."""
 
     def state(self) -> State:
         """Copies of qpos (N, nq), qvel (N, nv) and sensordata (N, nsensordata)."""
