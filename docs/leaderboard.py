@@ -13,11 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from zeroshot.comparisons import ABLATED, TRIVIAL
 from zeroshot.reproduce.records import read_results
+from zeroshot.reproduce.split_returns import returns_on
 from zeroshot.statistics import ratio
 from zeroshot.suites import SUITES
 
@@ -128,10 +126,10 @@ def on_shared_splits(lines: Mapping[str, Line]) -> tuple[dict[str, tuple[float, 
             if set(row["own_seeds"]) == set(shared):
                 found[name] = (row["return"], row["ratio"])
             continue
-        returns = _at(row, shared)
+        returns = returns_on(row, shared)
         found[name] = (
             float(returns.mean()),
-            ratio(returns, _at(record["methods"]["expert"], shared)),
+            ratio(returns, returns_on(record["methods"]["expert"], shared)),
         )
     return found, shared
 
@@ -233,12 +231,6 @@ def _commits(record: Record) -> str:
     """The commits that made a record's rows; the run's own in files from before those were kept."""
     found = [str(one)[:12] for one in record.get("commits", [record["commit"]])]
     return f"commit{'s' if len(found) > 1 else ''} {', '.join(found)}"
-
-
-def _at(row: dict[str, Any], seeds: Sequence[int]) -> NDArray[np.float64]:
-    """Mean returns of a row on those splits."""
-    by_seed = dict(zip(row["own_seeds"], row["returns"], strict=True))
-    return np.array([by_seed[seed] for seed in seeds])
 
 
 def _copies(line: Line) -> str:

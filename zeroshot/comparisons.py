@@ -154,9 +154,9 @@ def as_good_as_learned(best: str, pairs: Mapping[str, Mapping[str, Any]]) -> lis
 
 def interval_of(pair: Mapping[str, Any]) -> tuple[float, float]:
     """The interval of a pairwise comparison; of a single cell none can be had: it is unbounded."""
-    if pair.get("n_cells") == 1:
-        return -np.inf, np.inf
     low, high = pair["ci"]
+    if pair.get("n_cells") == 1 or low is None:
+        return -np.inf, np.inf
     return float(low), float(high)
 
 

@@ -62,7 +62,7 @@ def warnings(summary: Mapping[str, Any]) -> list[str]:
         lines.append(_warning(found, *interval_of(pair)))
     for protocol, records in summary.get("few_shot_best", {}).items():
         for found in records:
-            low, high = (-np.inf, np.inf) if found["ci"][0] is None else found["ci"]
+            low, high = interval_of(found)
             if low <= 0.0:
                 k = found["shots"]
                 after = f", after {k} episode{'s' * (k > 1)} of {protocol}"

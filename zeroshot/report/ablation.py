@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from zeroshot.comparisons import ABLATED
 from zeroshot.report.charts import interval_chart, responsive
 from zeroshot.report.markup import Html, element, joined
 from zeroshot.report.runs import RunFolder
@@ -17,7 +18,7 @@ CONCLUSIONS = {"better": "the part helps", "worse": "the part harms", "tie": "no
 def ablation(run: RunFolder, prefix: str, styles: Styles) -> Section | None:
     """Scores of a method and of its `-without-` variants, and their paired differences."""
     methods = run.summary["methods"]
-    bases = {_base(name) for name in run.methods if "-without-" in name}
+    bases = {_base(name) for name in run.methods if ABLATED in name}
     names = [name for name in run.methods if _base(name) in bases]
     names = sorted(name for name in names if methods[name]["score"] is not None)
     if not bases or len(names) < 2:
@@ -62,7 +63,7 @@ def ablation(run: RunFolder, prefix: str, styles: Styles) -> Section | None:
 
 
 def _base(name: str) -> str:
-    return name.split("-without-")[0]
+    return name.split(ABLATED)[0]
 
 
 def _n_shared(run: RunFolder, one: str, other: str) -> int:

@@ -195,13 +195,13 @@ def compared(run: RunFolder, method: str, name: str) -> Comparison | None:
 
 
 def _of_few_shot(found: Mapping[str, Any]) -> Comparison:
-    low, high = found["ci"]
+    low, high = interval_of(found)
     return Comparison(
         name=found["row"],
         ratio=found["row_ratio"],
         difference=found["difference"],
-        low=-np.inf if low is None else low,
-        high=np.inf if high is None else high,
+        low=low,
+        high=high,
     )
 
 

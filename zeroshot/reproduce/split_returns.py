@@ -24,11 +24,13 @@ def common_returns(
     """
     rows = {name: record["methods"][name] for name in names if name in record["methods"]}
     shared = sorted(set.intersection(*(set(row["own_seeds"]) for row in rows.values())))
-    found = {}
-    for name, row in rows.items():
-        by_seed = dict(zip(row["own_seeds"], row["returns"], strict=True))
-        found[name] = np.array([by_seed[seed] for seed in shared])
-    return found, len(shared)
+    return {name: returns_on(row, shared) for name, row in rows.items()}, len(shared)
+
+
+def returns_on(row: Record, seeds: Sequence[int]) -> NDArray[np.float64]:
+    """Mean returns (n_seeds,) of a method's row on those splits, in their order."""
+    by_seed = dict(zip(row["own_seeds"], row["returns"], strict=True))
+    return np.array([by_seed[seed] for seed in seeds])
 
 
 def common_ratios(record: Record, names: Sequence[str]) -> tuple[dict[str, float], int]:
