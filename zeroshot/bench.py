@@ -152,7 +152,7 @@ class Bench:
             "split_rule": str(self.rule or rule_of("random", self.suite)),
         }
         after = {
-            "fit_seconds": round(seconds, 3),
+            "fit_seconds": round(seconds, 6),
             "config": config,
             "commit": commit(),
             "versions": versions(),
