@@ -122,7 +122,10 @@ class ActionMeans:
     """One weighted mean of k policies' actions a context."""
 
     def __init__(self, policies: MLPPolicies, shares: NDArray[np.float32]) -> None:
-        """Takes n_contexts * k policies, context by context, and shares (n_contexts, k)."""
+        """Takes n_contexts * k policies, context by context, and shares (n_contexts, k).
+
+        Shares sum to 1. Below 0 they lead away from an action; means are clipped to [-1, 1].
+        """
         self._policies, self._shares = policies, shares
 
     def act(self, observations: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -132,4 +135,4 @@ class ActionMeans:
         means: NDArray[np.float32] = np.einsum(
             "nk,nkes->nes", self._shares, actions.reshape(n, k, *actions.shape[1:])
         )
-        return means
+        return np.clip(means, -1.0, 1.0, out=means)
