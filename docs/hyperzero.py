@@ -70,21 +70,20 @@ OWN, FIFTH = "random:0.85", "random:0.2"
 UNPUBLISHED = ("hyperdistil", "interpolation", "nearest")
 """What stands beside the methods of that table."""
 
-MAIN = (
-    "hyperzero",
-    "hyperdistil",
-    "conditioned",
-    "conditioned-uvfa",
-    "film",
-    "maml",
-    "pearl",
-    "hyperzero-without-td",
-    "hyperzero-without-value",
-    "interpolation",
-    "nearest",
-    "best-of-direction",
-)
+LEARNED = ("conditioned", "conditioned-uvfa", "film", "maml", "pearl")
+ABLATIONS = ("hyperzero-without-td", "hyperzero-without-value")
+UNLEARNED = ("interpolation", "nearest", "best-of-direction")
+MAIN = ("hyperzero", "hyperdistil", *LEARNED, *ABLATIONS, *UNLEARNED)
 """Whose ratios are shown of every suite."""
+TABLES = (
+    ("On all splits that both were played on:", ("hyperzero", "hyperdistil", *UNLEARNED[1:])),
+    ("Beside the methods of the paper, and FiLM:", ("hyperzero", "hyperdistil", *LEARNED)),
+    (
+        "Without parts of HyperZero, and the experts' weights averaged:",
+        ("hyperzero", *ABLATIONS, UNLEARNED[0]),
+    ),
+)
+"""Tables of the main comparison."""
 OURS = "hyperzero"
 """What the others' ratios are marked against."""
 GOALS = {"hyperzero": (0.95, 0.9), "hyperdistil": (0.98, 0.95)}
@@ -179,10 +178,19 @@ def main_table(records: Sequence[Record]) -> str:
     found = _of_own_splits(records)
     if not found:
         return f"On the suites' own splits: {NOT_MEASURED}."
-    lines = [ratio_table(found, MAIN, compared=OURS, beside={"copies": _copies}), ""]
+    parts = []
+    for caption, names in TABLES:
+        if any(name in record["methods"] for record in found for name in names if name != OURS):
+            beside = {"copies": _copies} if not parts else {}
+            parts += [caption, ratio_table(found, names, compared=OURS, beside=beside)]
+    return "\n\n".join([*parts[:2], goals_said(found), *parts[2:]])
+
+
+def goals_said(records: Sequence[Record]) -> str:
+    """On how many suites the goals are reached, and where not, on all splits of each method."""
     said = []
     for name, goals in GOALS.items():
-        having = [record for record in found if name in record["methods"]]
+        having = [record for record in records if name in record["methods"]]
         ratios = {r["suite"]: common_ratios(r, (name,))[0][name] for r in having}
         missed = {
             suite: ratio
@@ -196,9 +204,7 @@ def main_table(records: Sequence[Record]) -> str:
                 + (", not on " if missed else "")
                 + ", ".join(f"{suite} ({ratio:.3f})" for suite, ratio in missed.items())
             )
-    if said:
-        lines.append(f"On all splits that each was played on: {'; '.join(said)}.")
-    return "\n".join(lines)
+    return f"On all splits that each was played on: {'; '.join(said)}."
 
 
 def baselines_part(records: Sequence[Record]) -> list[str]:

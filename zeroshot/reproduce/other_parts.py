@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from zeroshot.reproduce.hyperzero import BEST, DISTILLED, REACH, TRACK
-from zeroshot.reproduce.pages import NOT_MEASURED, markdown_table
+from zeroshot.reproduce.pages import NOT_MEASURED, folded, markdown_table
 from zeroshot.reproduce.split_returns import common_ratios
 
 Record = Mapping[str, Any]
@@ -53,7 +53,10 @@ def further_parts(records: Sequence[Record]) -> list[str]:
             "is no expert: PEARL infers the context, and of all others the policies of nearby "
             "contexts are tried, the best of which stays, so that the first episode changes "
             "nothing. A method with the numbers of another is left out.",
-            lambda own: f"{few_shot_table(own)}\n\n{few_shot_words(own)}",
+            lambda own: (
+                f"{folded('all methods, suites and k', few_shot_table(own))}\n\n"
+                f"{few_shot_words(own)}"
+            ),
         ),
         (
             "surfaces",

@@ -192,15 +192,20 @@ def trivial_lines(records: Sequence[Mapping[str, Any]]) -> str:
     if not known:
         return f"{said}{NOT_MEASURED}."
     equal = [record for record in known if record["as_good_as_learned"]]
-    lines = [
+    lead = (
         f"{said}in {len(equal)} of {len(known)} runs one of them is as good as the best learned "
-        f"method, or better{':' if equal else '.'}"
-    ]
-    lines += [
+        "method, or better"
+    )
+    lines = [
         f"- {record['suite']}, {record['split_rule']}"
         + ("" if record["part"] is None else f" ({record['part']})")
         + f": {', '.join(row['row'] for row in record['as_good_as_learned'])}, against "
         f"{record['as_good_as_learned'][0]['learned']}"
         for record in equal
     ]
-    return "\n".join(lines)
+    return f"{lead}:\n\n{folded('which', chr(10).join(lines))}" if lines else f"{lead}."
+
+
+def folded(summary: str, text: str) -> str:
+    """Text of a page that opens when its summary is clicked."""
+    return f"<details><summary>{summary}</summary>\n\n{text}\n\n</details>"
