@@ -37,6 +37,10 @@ TRUST_EPISODES = 2
 TRUSTED = 0.97
 """Share of its expert's return that the blend of the others must have for a context to count."""
 
+TRUSTED_BEYOND = 0.85
+"""The same at the end of a range, if the nearest other expert has less: what a generator does beyond
+its training contexts is worse than that, or better than blends that lose more."""
+
 GOES_ON = 0.5
 """Of the difference between the experts of the last two training contexts, what a blend goes on by
 that is beyond the last one as far as that is from the one before, or farther: slopes at the end of
@@ -111,8 +115,8 @@ def trust(data: Rollouts, experts: Experts, seed: int) -> NDArray[np.bool_]:
     """In which training contexts (n,) the blend of the others' experts may teach.
 
     Where it is as good as the own one: its return is within 1 - `TRUSTED` of the expert's, relative
-    to its size. At the end of a range, where nobody else tells what to do beyond, also where it
-    returns more than the nearest other expert.
+    to its size. At the end of a range, where nobody else tells what to do beyond, also where it is
+    within 1 - `TRUSTED_BEYOND` and more than the nearest other expert has.
 
     Raises:
         ValueError: if a context of `data` has no noise-free episode to compare with.
@@ -141,7 +145,9 @@ def trust(data: Rollouts, experts: Experts, seed: int) -> NDArray[np.bool_]:
     trusted: NDArray[np.bool_] = own - blended <= (1.0 - TRUSTED) * np.abs(own)
     ends = np.flatnonzero(others.beyond)
     if ends.size:
-        trusted[ends] |= blended[ends] > returns(ends, np.ones((ends.size, 1)))
+        alone = returns(ends, np.ones((ends.size, 1)))
+        close = own - blended <= (1.0 - TRUSTED_BEYOND) * np.abs(own)
+        trusted[ends] |= close[ends] & (blended[ends] > alone)
     return trusted
 
 
