@@ -38,8 +38,8 @@ TRUSTED = 0.97
 """Share of its expert's return that the blend of the others must have for a context to count."""
 
 TRUSTED_BEYOND = 0.85
-"""The same at the end of a range, if the nearest other expert has less: what a generator does beyond
-its training contexts is worse than that, or better than blends that lose more."""
+"""The same at the end of a range, if the nearest other expert has less. Left to itself, a generator
+often does better beyond its training contexts than blends that lose more."""
 
 GOES_ON = 0.5
 """Of the difference between the experts of the last two training contexts, what a blend goes on by
