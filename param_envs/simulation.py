@@ -169,10 +169,22 @@ def checked_actions(actions: object, shape: tuple[int, ...]) -> Array:
     if array.shape != shape:
         raise ValueError(f"`action` must have shape {shape}, got {array.shape}")
     array = array.astype(np.float64, casting="unsafe")
-    if not math.isfinite(np.vdot(array, array)):  # as np.isfinite(array).all(), in one pass
-        raise ValueError(f"`action` must be finite and in [-1, 1], got {actions!r}")
+    if not math.isfinite(np.vdot(array, array)):  # one pass; np.isfinite takes several
+        _require_finite(array)
     np.maximum(array, -1.0, out=array)  # np.clip costs several times as much on a small array
     return np.minimum(array, 1.0, out=array)
+
+
+def _require_finite(actions: Array) -> None:
+    """Raises a ValueError that names the first entry that is not finite, if there is one."""
+    bad = ~np.isfinite(actions)
+    if bad.any():
+        *slot, entry = (int(i) for i in np.unravel_index(np.flatnonzero(bad)[0], actions.shape))
+        where = f"in slot {slot[0]}, entry {entry}" if slot else f"in entry {entry}"
+        raise ValueError(
+            f"`action` must be finite and in [-1, 1], got {actions[(*slot, entry)]} {where} "
+            f"({np.count_nonzero(bad)} of {actions.size} entries are not)"
+        )
 
 
 def replaced(context: Mapping[str, float], family: Family, changes: object) -> Context:

@@ -215,8 +215,14 @@ def test_bad_options(options, message) -> None:
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        (np.full(6, np.nan), r"`action` must be finite and in \[-1, 1\]"),
-        (np.full(6, np.inf), "`action` must be finite"),
+        (
+            np.full(6, np.nan),
+            r"finite and in \[-1, 1\], got nan in entry 0 \(6 of 6 entries are not",
+        ),
+        (
+            np.array([0, 0, -np.inf, 0, 0, 0]),
+            r"`action` must be finite .* got -inf in entry 2 \(1 of",
+        ),
         (np.zeros(5), r"`action` must have shape \(6,\), got \(5,\)"),
         (np.zeros((1, 6)), r"got \(1, 6\)"),
         (0.0, r"got \(\)"),
@@ -227,6 +233,14 @@ def test_bad_actions(action, message) -> None:
     env.reset(seed=0)
     with pytest.raises(ValueError, match=message):
         env.step(action)
+
+
+def test_numbers_whose_squares_overflow_are_clipped_like_others() -> None:
+    env = ParamEnv(family_of(CHEETAH))
+    env.reset(seed=0)
+    far = env.step(np.full(6, 1e300))[0]
+    env.reset(seed=0)
+    assert np.array_equal(far, env.step(np.ones(6))[0])
 
 
 def test_actions_out_of_range_are_clipped() -> None:

@@ -375,7 +375,7 @@ def test_a_sampler_leaves_every_slot_what_it_does_not_draw() -> None:
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        (np.full((3, 6), np.nan), "`action` must be finite"),
+        (np.diag([0.0, 0.0, np.nan])[:, [0, 0, 0, 1, 2, 0]], "got nan in slot 2, entry 4 "),
         (np.zeros((2, 6)), r"`action` must have shape \(3, 6\), got \(2, 6\)"),
         (np.zeros(6), r"got \(6,\)"),
     ],
