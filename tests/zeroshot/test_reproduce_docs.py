@@ -99,18 +99,19 @@ def save(found: dict[str, Any], root: Path, name: str) -> Path:
 
 def test_ratios_of_all_suites_stand_beside_their_goals(hyperzero: ModuleType) -> None:
     assert hyperzero.main_table([]) == "On the suites' own splits: not measured."
-    one = record("finger-speed", {"hyperzero": 0.95, "hyperdistil": 0.979, "nearest": 0.9})
+    one = record("finger-speed", {"hyperzero": 0.95, "hyperdistil": 0.97999, "nearest": 0.9})
     two = record("walker-speed-torso", {"hyperzero": 0.89, "hyperdistil": 0.951})
     fifth = record("cheetah-speed", {"hyperzero": 0.1}, split_rule="random:0.2")
     for run in (one, two, fifth):
         for row in run["methods"].values():
             row |= {"splits": 2, "own_seeds": [0, 1], "copies": 0.5}
     text = hyperzero.main_table([one, two, fifth])
-    assert "| finger-speed | 0.950 | 0.979 | 0.900 | 50% | 2 |" in text
+    assert "| finger-speed | 0.950 | 0.980 | 0.900 | 50% | 2 |" in text
     assert "| walker-speed-torso | 0.890 | 0.951 | - | 50% | 2 |" in text
     assert (
         "with two) on 1 of 2 suites, not on walker-speed-torso (0.890); hyperdistil reaches its "
-        "goal (0.98 with one feature, 0.95 with two) on 1 of 2 suites, not on finger-speed (0.979)."
+        "goal (0.98 with one feature, 0.95 with two) on 1 of 2 suites, not on finger-speed (just "
+        "below 0.980)."
     ) in text
 
 
