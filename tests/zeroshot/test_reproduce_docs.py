@@ -265,6 +265,8 @@ def test_suites_ahead_of_the_published_ones_are_counted(hyperzero: ModuleType, r
         ("walker-speed-reach", {"hyperzero": 0.6, "hyperdistil": 0.5, "nearest": 0.9}),
     ):
         save(record(suite, ratios, split_rule="random:0.2", part="fifth"), root, f"{suite}.json")
+    later = {"split_rule": "random:0.2", "part": "distilled", "date": "2026-02-02T03:04:05"}
+    save(record("finger-speed-reach", {"hyperzero": 0.99}, **later), root, "distilled.json")
     text = hyperzero.write(root).read_text()
     said = "hyperzero on 0 of the 2 suites that are measured, hyperdistil on 1 of the 2 suites"
     assert f"Ahead of all published methods: {said}" in text
