@@ -183,7 +183,7 @@ def main_table(records: Sequence[Record]) -> str:
         if any(name in record["methods"] for record in found for name in names if name != OURS):
             beside = {"copies": _copies} if not parts else {}
             parts += [caption, ratio_table(found, names, compared=OURS, beside=beside)]
-    return "\n\n".join([*parts[:2], goals_said(found), *parts[2:]])
+    return "\n\n".join(filter(None, [*parts[:2], goals_said(found), *parts[2:]]))
 
 
 def goals_said(records: Sequence[Record]) -> str:
@@ -204,7 +204,7 @@ def goals_said(records: Sequence[Record]) -> str:
                 + (", not on " if missed else "")
                 + ", ".join(f"{suite} ({_below(ratio)})" for suite, ratio in missed.items())
             )
-    return f"On all splits that each was played on: {'; '.join(said)}."
+    return f"On all splits that each was played on: {'; '.join(said)}." if said else ""
 
 
 def baselines_part(records: Sequence[Record]) -> list[str]:
@@ -243,7 +243,8 @@ def published_table(records: Sequence[Record]) -> str:
             for name in names
         ]
         lines.append(f"| {suite} | {' | '.join([*cells, str(splits)])} |")
-        told += [ours[OURS] > ours["conditioned"]] if {OURS, "conditioned"} <= ours.keys() else []
+        if {OURS, "conditioned"} <= ours.keys():
+            told.append(ours[OURS] > ours["conditioned"])
         for name in ahead.keys() & ours.keys():
             ahead[name].append(ours[name] > max(theirs.values()))
     said = [

@@ -75,8 +75,9 @@ class Mixtures(NamedTuple):
         varied = family.selected(features)
         if len(varied) > 1 or varied[0].encoding == "angle" or len(known) < 2:
             return cls(ids, shares, np.zeros(len(asked), dtype=np.bool_))
-        places, place = near.known[:, -1], near.encoded(asked)[:, -1]  # the rest is the direction
-        alike = (near.known[None, :, :-1] == near.encoded(asked)[:, None, :-1]).all(axis=-1)
+        encoded = near.encoded(asked)
+        places, place = near.known[:, -1], encoded[:, -1]  # the rest is the direction
+        alike = (near.known[None, :, :-1] == encoded[:, None, :-1]).all(axis=-1)
         below = place < np.where(alike, places, np.inf).min(axis=1)
         above = place > np.where(alike, places, -np.inf).max(axis=1)
         beyond = (below | above) & (alike.sum(axis=1) > 1)

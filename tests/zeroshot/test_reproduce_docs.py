@@ -101,6 +101,7 @@ def test_ratios_of_all_suites_stand_beside_their_goals(hyperzero: ModuleType) ->
     assert hyperzero.main_table([]) == "On the suites' own splits: not measured."
     one = record("finger-speed", {"hyperzero": 0.95, "hyperdistil": 0.97999, "nearest": 0.9})
     two = record("walker-speed-torso", {"hyperzero": 0.89, "hyperdistil": 0.951})
+    assert hyperzero.goals_said([record("finger-speed", {"film": 0.9})]) == ""
     fifth = record("cheetah-speed", {"hyperzero": 0.1}, split_rule="random:0.2")
     for run in (one, two, fifth):
         for row in run["methods"].values():

@@ -196,14 +196,14 @@ def trivial_lines(records: Sequence[Mapping[str, Any]]) -> str:
         f"{said}in {len(equal)} of {len(known)} runs one of them is as good as the best learned "
         "method, or better"
     )
-    lines = [
+    lines = "\n".join(
         f"- {record['suite']}, {record['split_rule']}"
         + ("" if record["part"] is None else f" ({record['part']})")
         + f": {', '.join(row['row'] for row in record['as_good_as_learned'])}, against "
         f"{record['as_good_as_learned'][0]['learned']}"
         for record in equal
-    ]
-    return f"{lead}:\n\n{folded('which', chr(10).join(lines))}" if lines else f"{lead}."
+    )
+    return f"{lead}:\n\n{folded('which', lines)}" if lines else f"{lead}."
 
 
 def folded(summary: str, text: str) -> str:
