@@ -46,7 +46,7 @@ DISTILLED = (
     "hyperdistil",
     "hyperdistil-without-rounds",
     "hyperdistil-without-blends",
-    "hyperdistil-focused",
+    "hyperdistil-without-restarts",
     "hyperdistil-without-trials",
     "hyperdistil-without-logarithm",
     "hyperdistil-one-layer",
