@@ -116,32 +116,32 @@ class Minibatches:
         rows = self._states.draw(tasks, n_samples, generator)
         return States(*(_taken(self._pool[name], rows) for name in States._fields))
 
-    def add_states(self, data: Rollouts, tasks: NDArray[np.intp] | None = None) -> None:
-        """Adds states to draw from: more episodes of the same contexts, or of some of them.
+    def add_states(self, data: Rollouts, steps: NDArray[np.intp] | None = None) -> None:
+        """Adds states to draw from: more episodes of the same contexts, in the same order.
 
         They are put on the scale of the first ones. Transitions stay as they are.
 
         Args:
-            data: the episodes.
-            tasks: which context each of the data's is, different ones; by default all, in order.
+            data: the episodes, E a context.
+            steps: which of each context's E * T steps, (n_contexts, n), the same one as often as it
+                is named; by default every one that was running, once.
 
         Raises:
             ValueError: for other contexts, or entries that are not finite.
         """
-        tasks = np.arange(self.n_contexts) if tasks is None else tasks
-        if len(data.contexts) != len(tasks):
+        if len(data.contexts) != self.n_contexts:
             raise ValueError(
-                f"`data` must be of the same {len(tasks)} contexts, got {len(data.contexts)}"
+                f"`data` must be of the same {self.n_contexts} contexts, got {len(data.contexts)}"
             )
         _check_drawable(data, data.mask, np.zeros_like(data.mask))
         new = {"observations": self._normalised(data.observations), "labels": _rows(data.labels)}
-        mask = np.zeros((self.n_contexts, *data.mask.shape[1:]), dtype=np.bool_)
-        mask[tasks] = data.mask
+        chosen = None if steps is None else torch.from_numpy(steps)[..., None]
         for name, table in new.items():
-            added = torch.zeros(self.n_contexts, mask[0].size, table.shape[1])
-            added[torch.from_numpy(tasks)] = _by_task(table, data.mask)
+            added = _by_task(table, data.mask)
+            if chosen is not None:
+                added = added.take_along_dim(chosen, dim=1)
             self._pool[name] = torch.cat([self._pool[name], added], dim=1)
-        self._states.extend(mask)
+        self._states.extend(data.mask if steps is None else np.ones(steps.shape, dtype=np.bool_))
 
     def transitions(self, tasks: Tensor, n_samples: int, generator: torch.Generator) -> Transitions:
         """Draws n_samples steps of each task, with replacement, from its clean episodes."""

@@ -5,8 +5,7 @@ generated policy errs, so it comes to other states, where nobody told it what to
 the experts of the training contexts can be asked for free mend that:
 
     aggregation (DAgger; Ross et al. 2011, arXiv 1011.0686): now and then the generated policies
-    play their own training contexts, and the experts label the states that they visit. Where one
-    fails in one of these episodes, it is for a few starts: from many more of them it plays again;
+    play their own training contexts, and the experts label the states that they visit;
 
     blending (`hyper.blending`): all over the family's range, the policy of a context is also drawn
         towards the mean of what the experts of the nearest training contexts do, as far as such
@@ -25,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import cycle, islice, pairwise
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -37,25 +36,12 @@ from experts.descent import Schedule, descend
 from experts.embedding import Embedding, context_inputs
 from experts.minibatches import Minibatches, States
 from experts.validation import require
-from hyper.blending import TRUST_EPISODES, Blends, own_returns
+from hyper.blending import TRUST_EPISODES, Blends
 from hyper.generator import Layers, ToldLayers, WeightHeads, apply_layers, leading, trailing
-from hyper.trials import SMALLEST, Trials
+from hyper.trials import Trials
 
 AGGREGATION_SEED = 7_000_000
 """Added to a fit's seed and the update for the starts of the generated policies' episodes."""
-
-RESTART_SEED = 500_000
-"""Added to that for the starts of those where a policy failed."""
-
-RESTART_STEPS = 300
-"""Control steps of an episode there: what goes wrong because of a start does so early."""
-
-FAILING = 0.1
-"""A policy fails in an episode that returns so much less than the expert does, as a share."""
-
-USUALLY_AGAIN = 0.15 * RESTART_STEPS / 1000
-"""What a restart comes to for estimates, in episodes of 1,000 steps in each training context: of
-these, a policy failed in 5 to 45 % in a round on the finger and in 10 to 30 % on the walker."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +63,9 @@ class HyperDistilConfig:
         rounds: aggregations, evenly spaced over `aggregate_from` to 1 of the updates; 0 for none.
         aggregate_from: share of the updates before the first.
         noise: deviation of the noise in each episode that a generated policy plays in a round.
-        restarts: episodes of `RESTART_STEPS` that a round adds in each training context where the
-            policy failed in an episode with the least noise, see `FAILING`; 0 for none. A policy
-            that is stuck after one start of twenty is wrong in few of the states that it visits.
+        focus: share of a round's states that are drawn in proportion to the squared error of the
+            policy's action there; the rest are drawn alike, and with 0 all are there once. A policy
+            that is stuck in one start of fifty is wrong in few of the states.
         blend_weight: weight of the loss between training contexts, see `Blends`; 0 leaves it out.
         batch_blends: contexts a minibatch for it.
         log_speeds: whether the network is told the logarithm of a speed's magnitude beside it.
@@ -100,7 +86,7 @@ class HyperDistilConfig:
     rounds: int = 4
     aggregate_from: float = 0.4
     noise: tuple[float, ...] = (0.01, 0.01, 0.1, 0.2)
-    restarts: int = 40
+    focus: float = 0.0
     blend_weight: float = 0.3
     batch_blends: int = 16
     log_speeds: bool = True
@@ -109,7 +95,7 @@ class HyperDistilConfig:
     def __post_init__(self) -> None:
         for name in ("updates", "batch_tasks", "batch_states", "batch_blends"):
             require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
-        for name in ("n_blocks", "rounds", "restarts", "trials"):
+        for name in ("n_blocks", "rounds", "trials"):
             require(name, getattr(self, name), getattr(self, name) >= 0, "at least 0")
         for name in ("embedding_sizes", "policy_sizes"):
             sizes = getattr(self, name)
@@ -120,6 +106,7 @@ class HyperDistilConfig:
         require("aggregate_from", share, 0 < share < 1, "in (0, 1)")
         fits = self.noise and all(0 < deviation < float("inf") for deviation in self.noise)
         require("noise", self.noise, fits, "finite numbers above 0")
+        require("focus", self.focus, 0 <= self.focus <= 1, "in [0, 1]")
         weight = self.blend_weight
         require("blend_weight", weight, 0 <= weight < float("inf"), "at least 0 and finite")
         schedules = ("one-cycle", "constant")
@@ -132,15 +119,15 @@ class HyperDistilConfig:
         return frozenset((share * self.updates).astype(int).tolist())
 
     def own_episodes(self, n_train: int, n_test: int) -> int:
-        """Episodes of full length that are played in a fit and in trying its policies, about.
+        """Episodes that are played in a fit and in trying its policies, about as many.
 
         Args:
             n_train: training contexts.
             n_test: contexts that policies are asked for, each of which has two neighbours.
         """
-        in_training = self.rounds * (len(self.noise) + USUALLY_AGAIN * self.restarts)
+        in_training = self.rounds * len(self.noise)
         in_training += TRUST_EPISODES * (self.blend_weight > 0)
-        return round(n_train * in_training) + 2 * n_test * self.trials
+        return n_train * in_training + 2 * n_test * self.trials
 
 
 class Generator(nn.Module):
@@ -207,8 +194,8 @@ class HyperDistil:
             progress: called with the fraction done, in (0, 1].
 
         Raises:
-            ValueError: if `data` has no experts, fewer than two contexts, entries that are not
-                finite, or a context without a noise-free episode to compare others with.
+            ValueError: if `data` has no experts, fewer than two contexts or entries that are not
+                finite.
             FloatingPointError: if the training diverged.
         """
         config, experts = self.config, data.experts
@@ -233,16 +220,15 @@ class HyperDistil:
         if config.trials:
             trials = Trials(data, experts, seed=seed, n_episodes=config.trials)
         fitted = FittedHyperDistil(network, config, told, batches, trials)
-        own = None
-        if config.rounds and config.restarts:
-            own = own_returns(data, "set `restarts` to 0 to do without")
         losses: dict[str, Tensor] = {}
         update = 0
 
         def draw_loss() -> Tensor:
             nonlocal update
             if update in config.rounds_at:
-                _aggregate(batches, fitted, data, experts, own, AGGREGATION_SEED + seed + update)
+                played = _played(fitted, data, experts, seed + update)
+                steps = _hard_steps(fitted, played, seed + update) if config.focus > 0 else None
+                batches.add_states(played, steps)
             update += 1
             tasks = batches.tasks(config.batch_tasks, generator)
             states = batches.states(tasks, config.batch_states, generator)
@@ -336,51 +322,36 @@ class FittedHyperDistil:
         )
 
 
-def _aggregate(
-    batches: Minibatches,
-    fitted: FittedHyperDistil,
-    data: Rollouts,
-    experts: Experts,
-    own: NDArray[np.float64] | None,
-    seed: int,
-) -> None:
-    """One round: adds what the generated policies visit, and more of it where one failed.
-
-    Args:
-        batches: to add to.
-        fitted: generates the policies.
-        data: the training contexts' rollouts.
-        experts: who label.
-        own: what they return (n_contexts,); None adds nothing more where a policy failed.
-        seed: of the starts and the noise.
-    """
-    noise, n_steps = fitted.config.noise, data.mask.shape[2]
-    play = partial(collect, features=data.features, value=None, n_threads=torch.get_num_threads())
-    behaviour = fitted.generated(data.contexts)
-    played = play(experts, noise=noise, seed=seed, n_steps=n_steps, behaviour=behaviour)
-    batches.add_states(played)
-    if own is None:
-        return
-    failing = failing_in(played, own)
-    if failing.size:
-        again = play(
-            experts.select(failing),
-            noise=tuple(islice(cycle(noise), fitted.config.restarts)),
-            seed=RESTART_SEED + seed,
-            n_steps=min(RESTART_STEPS, n_steps),
-            behaviour=behaviour.select(failing),
-        )
-        batches.add_states(again, failing)
+def _played(fitted: FittedHyperDistil, data: Rollouts, experts: Experts, seed: int) -> Rollouts:
+    return collect(
+        experts,
+        features=data.features,
+        noise=fitted.config.noise,
+        seed=AGGREGATION_SEED + seed,
+        n_steps=data.mask.shape[2],
+        value=None,
+        behaviour=fitted.generated(data.contexts),
+        n_threads=torch.get_num_threads(),
+    )
 
 
-def failing_in(played: Rollouts, own: NDArray[np.float64]) -> NDArray[np.intp]:
-    """The contexts where an episode with the least noise returned too little, see `FAILING`.
+def _hard_steps(fitted: FittedHyperDistil, played: Rollouts, seed: int) -> NDArray[np.intp]:
+    """As many steps (n_contexts, E * T) as there are, drawn with replacement, see `focus`."""
+    n_contexts, n = len(played), played.mask[0].size
+    observations = played.observations.reshape(n_contexts, n, -1)
+    acted = fitted.generated(played.contexts).act(observations)
+    running = played.mask.reshape(n_contexts, n)
+    errors = np.square(acted - played.labels.reshape(acted.shape)).mean(axis=-1) * running
+    focus = fitted.config.focus
+    weights = focus * _shares(errors, running) + (1.0 - focus) * _shares(running, running)
+    rng = np.random.default_rng(seed)
+    return np.stack([rng.choice(n, size=n, p=row) for row in weights])
 
-    Args:
-        played: episodes of n contexts.
-        own: what their experts return (n,).
-    """
-    least = np.asarray(played.noise) == np.min(played.noise)
-    lost = own[:, None] - played.rewards[:, least].sum(axis=-1)
-    failed = lost > FAILING * np.maximum(np.abs(own), SMALLEST)[:, None]
-    return np.flatnonzero(failed.any(axis=1))
+
+def _shares(
+    weights: NDArray[np.floating] | NDArray[np.bool_], otherwise: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Rows that sum to 1, in proportion to `weights`; to `otherwise` where all of them are 0."""
+    chosen = np.where(weights.any(axis=1, keepdims=True), weights, otherwise).astype(np.float64)
+    shares: NDArray[np.float64] = chosen / chosen.sum(axis=1, keepdims=True)
+    return shares

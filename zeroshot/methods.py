@@ -113,8 +113,8 @@ METHODS: dict[str, MethodRecord] = {
     "hyperdistil-without-rounds": _hyperdistil(
         "the same, taught on the experts' own states alone", rounds=0
     ),
-    "hyperdistil-without-restarts": _hyperdistil(
-        "the same, played no more in the contexts where it fails", restarts=0
+    "hyperdistil-focused": _hyperdistil(
+        "the same, taught more on the states of a round where the policies err", focus=0.5
     ),
     "hyperdistil-without-trials": _hyperdistil(
         "the same, whatever its policies do in the training contexts around", trials=0

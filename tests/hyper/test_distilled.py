@@ -8,7 +8,7 @@ import torch
 from experts import MLPPolicies, Rollouts
 from experts.minibatches import Minibatches, States
 from hyper import ConditionedDistil, FittedHyperDistil, HyperDistil, HyperDistilConfig
-from hyper.distilled import RESTART_STEPS, action_loss, failing_in
+from hyper.distilled import _hard_steps, action_loss
 from hyper.trials import Trials
 
 SMALL: dict[str, Any] = {"embedding_sizes": (16, 32), "n_blocks": 1, "policy_sizes": (32, 32)}
@@ -18,21 +18,6 @@ QUICK = HyperDistilConfig(**SMALL, updates=6, batch_states=8, rounds=2, noise=(0
 def actions(fitted: FittedHyperDistil, data: Rollouts) -> np.ndarray:
     observations = data.observations.reshape(len(data), -1, 17)
     return fitted.policies(data.contexts).act(observations)
-
-
-def added_states(
-    patch: pytest.MonkeyPatch,
-) -> list[tuple[Rollouts, np.ndarray | None]]:
-    """What a fit adds to its minibatches from now on, and to which contexts."""
-    seen: list[tuple[Rollouts, np.ndarray | None]] = []
-    added = Minibatches.add_states
-
-    def spying(self: Minibatches, more: Rollouts, tasks: np.ndarray | None = None) -> None:
-        seen.append((more, tasks))
-        added(self, more, tasks)
-
-    patch.setattr(Minibatches, "add_states", spying)
-    return seen
 
 
 @pytest.fixture(scope="module", params=[0.0, 0.5], ids=["plain", "blended"])
@@ -83,24 +68,33 @@ def test_rounds_are_spread_over_the_rest_of_the_updates() -> None:
 
 
 def test_episodes_of_its_own_are_counted() -> None:
-    """Four rounds of four, two for the blends, and six in both neighbours of what is asked for.
-
-    A round's 40 restarts of 300 steps in 15 % of the contexts are 1.8 episodes of 1,000 in each.
-    """
+    """Four rounds of four, two for the blends, and six in both neighbours of what is asked for."""
     config = HyperDistilConfig()
-    plain = replace(config, restarts=0)
-    assert plain.own_episodes(34, 6) == 34 * (4 * 4 + 2) + 2 * 6 * 6
-    assert config.own_episodes(34, 6) - plain.own_episodes(34, 6) == round(34 * 4 * 1.8)
+    assert config.own_episodes(34, 6) == 34 * (4 * 4 + 2) + 2 * 6 * 6
     assert replace(config, rounds=0, blend_weight=0.0, trials=0).own_episodes(34, 6) == 0
 
 
 def test_what_the_policies_visit_is_added_and_matters(data: Rollouts) -> None:
+    seen, chosen = [], []
     plain = HyperDistil(replace(QUICK, rounds=0)).fit(data, seed=0)
+    added = Minibatches.add_states
+
+    def spying(self: Minibatches, more: Rollouts, steps: np.ndarray | None) -> None:
+        seen.append(more)
+        chosen.append(steps)
+        added(self, more, steps)
+
     with pytest.MonkeyPatch.context() as patch:
-        seen = added_states(patch)
-        fitted = HyperDistil(replace(QUICK, restarts=0)).fit(data, seed=0)
-    assert [(more.contexts, tasks) for more, tasks in seen] == [(data.contexts, None)] * 2
-    for more, _ in seen:
+        patch.setattr(Minibatches, "add_states", spying)
+        fitted = HyperDistil(QUICK).fit(data, seed=0)
+        assert chosen == [None, None], "without focus all of it, once"
+        HyperDistil(replace(QUICK, focus=0.5)).fit(data, seed=0)
+        assert [steps.shape for steps in chosen[2:]] == [
+            data.mask[:, :1].reshape(len(data), -1).shape
+        ] * 2
+        del seen[2:]
+    assert [more.contexts for more in seen] == [data.contexts] * 2
+    for more in seen:
         assert data.experts is not None
         asked = data.experts.policies.act(more.observations[:, 0])
         np.testing.assert_allclose(more.labels[:, 0], asked, atol=1e-6)
@@ -108,55 +102,26 @@ def test_what_the_policies_visit_is_added_and_matters(data: Rollouts) -> None:
     assert not np.array_equal(actions(plain, data), actions(fitted, data))
 
 
-def test_where_a_policy_fails_it_plays_from_more_starts(data: Rollouts) -> None:
-    """In every round, with the round's noise in turn, from starts of their own."""
-    failing = np.array([1, 3])
-    config = replace(QUICK, noise=(0.1, 0.2), restarts=5)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hyper.distilled.failing_in", lambda *_: failing)
-        seen = added_states(patch)
-        fitted = HyperDistil(config).fit(data, seed=0)
-    assert [tasks is None for _, tasks in seen] == [True, False, True, False]
-    for (played, _), (again, tasks) in zip(seen[::2], seen[1::2], strict=True):
-        assert tasks is failing
-        assert again.contexts == tuple(data.contexts[i] for i in failing)
-        np.testing.assert_allclose(again.noise, [0.1, 0.2, 0.1, 0.2, 0.1])
-        assert again.mask.shape[2] == min(RESTART_STEPS, data.mask.shape[2])
-        first = again.observations[:, :, 0]
-        assert (
-            not np.isclose(first[:, :, None], played.observations[failing, None, :, 0])
-            .all(axis=-1)
-            .any()
-        ), "starts that were played before"
-        assert data.experts is not None
-        asked = data.experts.select(failing).policies.act(again.observations[:, 0])
-        np.testing.assert_allclose(again.labels[:, 0], asked, atol=1e-6)
-    without = HyperDistil(replace(config, restarts=0)).fit(data, seed=0)
-    assert not np.array_equal(actions(without, data), actions(fitted, data))
+@pytest.mark.parametrize("focus", [0.0, 0.5, 1.0])
+def test_states_are_drawn_by_the_error_there(data: Rollouts, focus: float) -> None:
+    fitted = HyperDistil(replace(QUICK, rounds=0, focus=focus)).fit(data, seed=0)
+    errors = np.square(actions(fitted, data) - data.labels.reshape(len(data), -1, 6)).mean(axis=-1)
+    drawn = _hard_steps(fitted, data, seed=1)
+    assert drawn.shape == errors.shape
+    found = np.take_along_axis(errors, drawn, axis=1).mean(axis=1)
+    mean, hard = errors.mean(axis=1), (errors**2).mean(axis=1) / errors.mean(axis=1)
+    expected = (1 - focus) * mean + focus * hard
+    np.testing.assert_allclose(found, expected, rtol=0.15)
 
 
-def test_policies_that_do_not_fail_play_no_more(data: Rollouts) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hyper.distilled.failing_in", lambda *_: np.array([], dtype=np.intp))
-        seen = added_states(patch)
-        fitted = HyperDistil(QUICK).fit(data, seed=0)
-    assert [tasks for _, tasks in seen] == [None, None]
-    without = HyperDistil(replace(QUICK, restarts=0)).fit(data, seed=0)
-    assert np.array_equal(actions(without, data), actions(fitted, data))
-
-
-def test_a_policy_fails_where_a_tenth_is_lost_in_an_episode_with_little_noise(
-    data: Rollouts,
-) -> None:
-    """Of the return's size: -11.2 is that much less than -10, as 8.8 is than 10."""
-    returns = np.array([[9.1, 0.0], [8.8, 10.0], [-10.9, -20.0], [-11.2, -10.0]])
-    noise = np.array([0.01, 0.2], dtype=np.float32)
-    rewards = np.zeros((4, 2, data.mask.shape[2]), dtype=np.float32)
-    rewards[:, :, 3] = returns
-    own = np.array([10.0, 10.0, -10.0, -10.0])
-    assert failing_in(replace(data, rewards=rewards, noise=noise), own).tolist() == [1, 3]
-    quiet = replace(data, rewards=rewards, noise=np.full(2, 0.01, dtype=np.float32))
-    assert failing_in(quiet, own).tolist() == [0, 1, 2, 3]
+def test_a_policy_without_errors_is_asked_everywhere(data: Rollouts) -> None:
+    """And steps after the end of an episode are drawn by neither share."""
+    fitted = HyperDistil(replace(QUICK, rounds=0, focus=1.0)).fit(data, seed=0)
+    mask = data.mask.copy()
+    mask[:, :, 5:] = False
+    perfect = actions(fitted, data).reshape(data.labels.shape)
+    drawn = _hard_steps(fitted, replace(data, labels=perfect, mask=mask), seed=1)
+    assert set(np.unique(drawn % data.mask.shape[2])) == set(range(5))
 
 
 @pytest.mark.parametrize("alike", [True, False])
@@ -240,7 +205,7 @@ def test_the_loss_is_the_mean_squared_error_behind_tanh() -> None:
         ({"noise": (0.0,)}, "`noise` must be finite numbers above 0"),
         ({"noise": (0.1, float("nan"))}, "`noise` must be finite numbers above 0"),
         ({"aggregate_from": 1.0}, r"`aggregate_from` must be in \(0, 1\)"),
-        ({"restarts": -1}, "`restarts` must be at least 0, got -1"),
+        ({"focus": 1.1}, r"`focus` must be in \[0, 1\], got 1.1"),
         ({"rounds": -1}, "`rounds` must be at least 0, got -1"),
         ({"blend_weight": -0.1}, "`blend_weight` must be at least 0"),
         ({"trials": -1}, "`trials` must be at least 0"),
@@ -254,11 +219,3 @@ def test_a_config_that_makes_no_sense_is_refused(changes: dict[str, Any], text: 
 def test_data_without_experts_is_refused(data: Rollouts) -> None:
     with pytest.raises(ValueError, match=r"`data\.experts` must be there to be asked"):
         HyperDistil(QUICK).fit(replace(data, experts=None), seed=0)
-
-
-def test_data_without_noise_free_episodes_is_refused(data: Rollouts) -> None:
-    noisy = replace(data, noise=np.full_like(data.noise, 0.1))
-    config = replace(QUICK, blend_weight=0.0, trials=0)
-    with pytest.raises(ValueError, match=r"noise-free episode of every context.*`restarts` to 0"):
-        HyperDistil(config).fit(noisy, seed=0)
-    HyperDistil(replace(config, restarts=0)).fit(noisy, seed=0)

@@ -46,7 +46,7 @@ DISTILLED = (
     "hyperdistil",
     "hyperdistil-without-rounds",
     "hyperdistil-without-blends",
-    "hyperdistil-without-restarts",
+    "hyperdistil-focused",
     "hyperdistil-without-trials",
     "hyperdistil-without-logarithm",
     "hyperdistil-one-layer",
