@@ -16,7 +16,7 @@ from experts.assessment import ENOUGH
 from experts.audit import Audit
 from zeroshot.audit import check_experts, summary_lines
 from zeroshot.audit_figures import audit_figure
-from zeroshot.audit_record import fingerprint, load_audit
+from zeroshot.audit_record import load_audit, policies_fingerprint
 from zeroshot.figures import save_figure
 from zeroshot.published import PUBLISHED_EXPERT_MEANS
 from zeroshot.reproduce.pages import fill
@@ -168,7 +168,7 @@ def audited(
     if not path.exists():
         return None, None
     audit, record = load_audit(path)
-    if record["experts"] != fingerprint(experts):
+    if record["experts"] != policies_fingerprint(experts):
         raise ValueError(
             f"{path} is of other experts than those shipped: repeat "
             f"`zeroshot experts audit {suite.name} --out {AUDITS}`"

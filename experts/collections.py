@@ -298,7 +298,7 @@ def collection_in(path: Path, contexts: Sequence[Mapping[str, float]]) -> Collec
     return read_checkpoints(path, contexts)
 
 
-def fingerprint(path: Path) -> str:
+def collection_fingerprint(path: Path) -> str:
     """A checksum, of 16 characters, of what is in such a folder.
 
     A shipped collection's manifest has the checksums of its files; checkpoints are looked through.

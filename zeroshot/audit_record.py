@@ -24,7 +24,7 @@ from zeroshot.suites import Suite
 FORMAT_VERSION = 1
 
 
-def fingerprint(experts: Experts) -> str:
+def policies_fingerprint(experts: Experts) -> str:
     """A checksum of what experts do: their contexts and policies, not their critics."""
     digest = hashlib.sha256(" ".join(map(expert_name, experts.contexts)).encode())
     policies = experts.policies
@@ -62,7 +62,7 @@ def audit_record(
         "suite_version": suite.version,
         "env_id": suite.env_id,
         "reward": suite.reward,
-        "experts": fingerprint(experts),
+        "experts": policies_fingerprint(experts),
         "donors": list(donors),
         "n_experts": len(audit),
         "n_contexts": len(suite.contexts),
@@ -167,7 +167,7 @@ def load_findings(
     audit, record = load_audit(path)
     for name, has, needs in (
         ("suite", record["suite"], suite.name),
-        ("experts", record["experts"], fingerprint(load_experts(directory))),
+        ("experts", record["experts"], policies_fingerprint(load_experts(directory))),
     ):
         if has != needs:
             raise ValueError(f"{path}: is of {name} {has}, {directory} has {needs}: audit anew")

@@ -18,8 +18,7 @@ import numpy as np
 import torch
 
 from experts import Experts, MLPPolicies, play, zoo_path
-from experts.collections import find_collection
-from experts.collections import fingerprint as collection_fingerprint
+from experts.collections import collection_fingerprint, find_collection
 from experts.engines import Engine
 from experts.evaluation import episode_seeds
 from experts.finetune import fine_tune
@@ -49,7 +48,7 @@ from zeroshot.finetune_starts import (
 from zeroshot.frozen import split_of
 from zeroshot.protocol import Progress
 from zeroshot.results import SUMMARY, ResultsFolder, open_results
-from zeroshot.run import default_workers, experts_of, fingerprint
+from zeroshot.run import default_workers, experts_of, manifest_fingerprint
 from zeroshot.splits import Split, rule_of
 from zeroshot.suites import Suite
 from zeroshot.workers import perform_all
@@ -149,7 +148,7 @@ class Comparison:
             "suite": self.suite.name,
             "suite_version": self.suite.version,
             "reward": self.suite.reward,
-            "experts": fingerprint(experts),
+            "experts": manifest_fingerprint(experts),
             "split_rule": self.split,
             "split_seed": self.split_seed,
             "n_steps": self.n_steps,

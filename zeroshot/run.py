@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from experts import Experts, load_experts, transfer_matrix, zoo_path
-from experts.collections import find_collection
-from experts.collections import fingerprint as collection_fingerprint
+from experts.collections import collection_fingerprint, find_collection
 from experts.engines import Engine
 from experts.provenance import command, commit, machine, now, versions
 from zeroshot.bench import Bench, method_named
@@ -208,7 +207,7 @@ def experts_of(suite: Suite, zoo: Path | None = None) -> Experts:
     return experts.select([index[context] for context in suite.contexts])
 
 
-def fingerprint(experts: Experts) -> str:
+def manifest_fingerprint(experts: Experts) -> str:
     """A checksum of the experts, from those in their manifests."""
     joined = " ".join(str(record.get("sha256", "")) for record in experts.records)
     return hashlib.sha256(joined.encode()).hexdigest()[:16]
@@ -294,7 +293,7 @@ def settings_of(
         "n_episodes": suite.n_episodes,
         "n_steps": suite.n_steps,
         "train_rows": train_rows,
-        "experts": fingerprint(experts),
+        "experts": manifest_fingerprint(experts),
     }
     added: dict[str, tuple[Any, Any]] = {
         "split_rule": (str(rule), str(rule_of("random", suite))),

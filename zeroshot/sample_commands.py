@@ -100,7 +100,7 @@ class Samples:
         from zeroshot.bench import TEST_STARTS
         from zeroshot.genhyper import spread
         from zeroshot.methods import config_of
-        from zeroshot.run import fingerprint
+        from zeroshot.run import manifest_fingerprint
 
         fitted = self._fitted(method, suite, experts, ids, console)
         contexts = [suite.contexts[i] for i in ids.test]
@@ -134,7 +134,7 @@ class Samples:
             "split_rule": self.split,
             "split_seed": self.split_seed,
             "episodes": self.episodes,
-            "experts": fingerprint(experts),
+            "experts": manifest_fingerprint(experts),
             "returns": {**returns, "expert": float(own.mean())},
             "contexts": [dict(context) for context in contexts],
             "expert": own.round(DIGITS).tolist(),

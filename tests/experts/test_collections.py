@@ -24,10 +24,10 @@ from experts.batched_build import CHECKPOINTS
 from experts.collections import (
     FOLDERS,
     MANIFEST,
+    collection_fingerprint,
     collection_in,
     collection_of_experts,
     find_collection,
-    fingerprint,
     read_checkpoints,
 )
 from experts.collections_build import PLANS, CollectionPlan, build_collection
@@ -107,10 +107,10 @@ def test_a_collection_is_found_beside_the_experts(
     np.testing.assert_allclose(
         collection_in(shipped, CONTEXTS[1:]).vectors[0], collection.vectors[1], rtol=1e-3, atol=1e-4
     )
-    before = fingerprint(shipped)
-    assert before == fingerprint(shipped) != fingerprint(path)
+    before = collection_fingerprint(shipped)
+    assert before == collection_fingerprint(shipped) != collection_fingerprint(path)
     save_collection(collection.select([0]), shipped)
-    assert fingerprint(shipped) != before
+    assert collection_fingerprint(shipped) != before
     shutil.copytree(path, tmp_path / "checkpoints")
     (shipped / MANIFEST).unlink()  # as a kill leaves it
     assert find_collection(tmp_path) == tmp_path / "checkpoints"
@@ -225,7 +225,9 @@ def test_a_shipped_collection_is_half_as_large_and_acts_the_same(
         own, other = (c.policies(i).act(observations) for c in (found, collection))
         np.testing.assert_allclose(own, other, atol=2e-3)
     save_collection(found, tmp_path / "again")
-    assert fingerprint(tmp_path / "again") == fingerprint(tmp_path), "nothing is lost twice"
+    assert collection_fingerprint(tmp_path / "again") == collection_fingerprint(tmp_path), (
+        "nothing is lost twice"
+    )
 
 
 def test_damaged_collections_are_refused_by_name(tmp_path: Path) -> None:

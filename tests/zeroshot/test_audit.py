@@ -17,7 +17,7 @@ from experts.store import load_expert, save_expert
 from tests.zeroshot.conftest import QUICK_AUDIT, make_zoo
 from zeroshot.audit import check_experts, print_audit, summary_lines
 from zeroshot.audit_figures import audit_figure
-from zeroshot.audit_record import audit_record, fingerprint, load_audit, save_audit
+from zeroshot.audit_record import audit_record, load_audit, policies_fingerprint, save_audit
 from zeroshot.cli import main
 from zeroshot.figures import save_figure
 from zeroshot.suites import SUITES, Suite
@@ -94,7 +94,7 @@ def test_an_audit_is_printed_and_written(
     assert "playing: 50 %" in said
     assert sorted(path.name for path in out.iterdir()) == ["tiny.json", "tiny.npz", "tiny.png"]
     audit, record = load_audit(out / "tiny.json")
-    assert record["experts"] == fingerprint(load_experts(zoo))
+    assert record["experts"] == policies_fingerprint(load_experts(zoo))
     assert record["n_experts"] == record["n_contexts"] == 8
     assert set(record) > {"command", "commit", "versions", "machine", "date", "seed"}
     assert record["beaten"] == int(audit.beaten.sum())
@@ -224,7 +224,7 @@ def test_a_damaged_audit_is_named(suite: Suite, zoo: Path, tmp_path: Path, damag
 
 
 def test_the_fingerprint_is_of_policies_and_not_of_critics(zoo: Path, tmp_path: Path) -> None:
-    before = fingerprint(load_experts(zoo))
+    before = policies_fingerprint(load_experts(zoo))
     copy = tmp_path / "copy"
     shutil.copytree(zoo, copy)
     path = sorted(copy.glob("*.json"))[0]
@@ -232,10 +232,10 @@ def test_the_fingerprint_is_of_policies_and_not_of_critics(zoo: Path, tmp_path: 
     for weight in expert.critic.weights:
         weight += 1.0
     save_expert(expert, copy)
-    assert fingerprint(load_experts(copy)) == before
+    assert policies_fingerprint(load_experts(copy)) == before
     expert.policy.weights[0][0, 0, 0] += 1.0
     save_expert(expert, copy)
-    assert fingerprint(load_experts(copy)) != before
+    assert policies_fingerprint(load_experts(copy)) != before
 
 
 # ----------------------------------------------------------------------------------- pictures

@@ -14,7 +14,7 @@ from experts.store import load_expert, save_expert
 from param_envs import Context
 from tests.zeroshot.conftest import QUICK_AUDIT, make_zoo
 from tests.zeroshot.test_audit import made_up
-from zeroshot.audit_record import fingerprint, load_audit
+from zeroshot.audit_record import load_audit, policies_fingerprint
 from zeroshot.cli import main
 from zeroshot.suites import Suite
 
@@ -52,7 +52,7 @@ def test_repair_from_the_command_line(
     assert len(rounds) == 1 and "of 2 are beaten" in said
     _, record = load_audit(tmp_path / "out" / "tiny.json")
     assert record["donors"] == ["tiny"] and record["n_experts"] == 2
-    assert record["experts"] == fingerprint(load_experts(mine))
+    assert record["experts"] == policies_fingerprint(load_experts(mine))
     copied = [r for r in load_experts(mine).records if r["recipe"].endswith("-copied")]
     assert 0 < len(copied) <= said.count("kept: donor"), "a round may copy one again"
     assert not (mine / ".repair").exists()
@@ -93,7 +93,7 @@ def test_a_repair_begins_with_what_an_audit_found(
     assert "1 of 2 are beaten" in said
     kept = re.findall(r"kept: (\w+), from (\S+)\n", said)
     assert kept == [("old", f"{zoo.name}/speed=4_torso=0.5")], "neither it nor a copy is better"
-    assert fingerprint(load_experts(mine)) == record["experts"]
+    assert policies_fingerprint(load_experts(mine)) == record["experts"]
 
 
 def test_a_higher_threshold_than_the_audits_counts(

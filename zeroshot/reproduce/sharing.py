@@ -24,7 +24,7 @@ from zeroshot.results import (
     unit_of,
     whole_units,
 )
-from zeroshot.run import TRANSFER, changed_configs, fingerprint
+from zeroshot.run import TRANSFER, changed_configs, manifest_fingerprint
 from zeroshot.suites import Suite, suite_of
 
 
@@ -34,7 +34,7 @@ def known_transfer(out: Path, suite: Suite, experts: Experts) -> Path | None:
         "suite": suite.name,
         "suite_version": suite.version,
         "n_steps": suite.n_steps,
-        "experts": fingerprint(experts),
+        "experts": manifest_fingerprint(experts),
     }
     for file in sorted((out / RUNS).glob(f"*/*/{SETTINGS}")):
         settings, matrix = json.loads(file.read_text()), file.with_name(TRANSFER)
