@@ -35,6 +35,7 @@ from experts import Experts, MLPPolicies, Rollouts, collect
 from experts.descent import Schedule, descend
 from experts.embedding import Embedding, context_inputs
 from experts.minibatches import Minibatches, States
+from experts.policy import Activation
 from experts.validation import require
 from hyper.blending import TRUST_EPISODES, Blends
 from hyper.generator import Layers, ToldLayers, WeightHeads, apply_layers, leading, trailing
@@ -51,8 +52,9 @@ class HyperDistilConfig:
     Attributes:
         embedding_sizes: width of each stage of the context embedding.
         n_blocks: residual blocks a stage.
-        policy_sizes: width of each hidden layer of the generated policies. Two narrow ones imitate
-            the experts, who have two, better than HyperZero's single wide one, at less cost.
+        policy_sizes: width of each hidden layer of the generated policies, whose activation is the
+            experts'. Two narrow ones imitate the experts, who have two, better than HyperZero's
+            single wide one, at less cost.
         learning_rate: Adam's, at its peak.
         schedule: `one-cycle` or `constant`, see `experts.descent`.
         max_norm: of the gradient, at most. States of the first aggregation are unlike those before,
@@ -159,9 +161,9 @@ class Generator(nn.Module):
         return self.heads(self.embedding(contexts))
 
 
-def action_loss(policy: Layers, states: States) -> Tensor:
+def action_loss(policy: Layers, states: States, activation: Activation) -> Tensor:
     """Mean squared error of the actions, over samples and entries."""
-    actions = torch.tanh(apply_layers(policy, states.observations))
+    actions = torch.tanh(apply_layers(policy, states.observations, activation))
     return nn.functional.mse_loss(actions, states.labels)
 
 
@@ -219,7 +221,9 @@ class HyperDistil:
         trials = None
         if config.trials:
             trials = Trials(data, experts, seed=seed, n_episodes=config.trials)
-        fitted = FittedHyperDistil(network, config, told, batches, trials)
+        activation = experts.policies.activation
+        fitted = FittedHyperDistil(network, config, told, batches, activation, trials)
+        loss = partial(action_loss, activation=activation)
         losses: dict[str, Tensor] = {}
         update = 0
 
@@ -233,13 +237,13 @@ class HyperDistil:
             tasks = batches.tasks(config.batch_tasks, generator)
             states = batches.states(tasks, config.batch_states, generator)
             if blends is None or not blends.weight:
-                total = losses["action"] = action_loss(network(contexts[tasks]), states)
+                total = losses["action"] = loss(network(contexts[tasks]), states)
                 return total
             drawn = blends.draw(config.batch_blends, generator)
             layers = network(torch.cat([contexts[tasks], drawn.inputs]))
-            losses["action"] = action_loss(leading(layers, len(tasks)), states)
+            losses["action"] = loss(leading(layers, len(tasks)), states)
             mixed = drawn.states(batches, config.batch_states, generator)
-            losses["blend"] = action_loss(trailing(layers, len(drawn.inputs)), mixed)
+            losses["blend"] = loss(trailing(layers, len(drawn.inputs)), mixed)
             return losses["action"] + config.blend_weight * blends.weight * losses["blend"]
 
         descend(
@@ -278,19 +282,20 @@ class FittedHyperDistil:
         config: HyperDistilConfig,
         told: Callable[[Sequence[Mapping[str, float]]], Tensor],
         batches: Minibatches,
+        activation: Activation,
         trials: Trials | None,
     ) -> None:
         self.network = network
         self.config = config
         self.losses: dict[str, float] = {}
         self._mean, self._scale = batches.observation_mean, batches.observation_scale
-        self._told, self._trials = told, trials
+        self._told, self._activation, self._trials = told, activation, trials
 
     def policies(self, contexts: Sequence[Mapping[str, float]]) -> MLPPolicies:
         """Generates a policy for each of n_contexts contexts, once.
 
         With `trials`, one that fails is replaced: by the expert of a training context next to its
-        own, or where experts are networks of another kind, by what is generated for that context.
+        own, or where experts have other layers, by what is generated for that context.
 
         Raises:
             ValueError: if there is none, or for an unknown feature or a value out of range.
@@ -316,7 +321,7 @@ class FittedHyperDistil:
         return MLPPolicies(
             tuple(weight.detach().numpy() for weight, _ in layers),
             tuple(bias[:, 0].detach().numpy() for _, bias in layers),
-            activation="relu",
+            activation=self._activation,
             mean=self._mean[None],
             scale=self._scale[None],
         )

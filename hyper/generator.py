@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from experts.embedding import initialise, linear
+from experts.policy import Activation
 
 FIRST_LAYER_BOUND = 0.05
 """Heads of all layers but the last start from U(±bound), as in HyperZero's released code."""
@@ -96,19 +97,21 @@ class ToldLayers(nn.Module):
         return layers
 
 
-def apply_layers(layers: Layers, inputs: Tensor) -> Tensor:
-    """Applies network i to all samples of task i, with ReLU between the layers.
+def apply_layers(layers: Layers, inputs: Tensor, activation: Activation = "relu") -> Tensor:
+    """Applies network i to all samples of task i.
 
     Args:
         layers: generated layers of n_tasks networks.
         inputs: (n_tasks, n_samples, fan_in of the first layer).
+        activation: between the layers.
 
     Returns:
         What the last layer puts out, (n_tasks, n_samples, its fan_out), without an activation.
     """
+    activate = torch.relu if activation == "relu" else torch.tanh
     hidden = inputs
     for layer, (weight, bias) in enumerate(layers):
-        hidden = torch.baddbmm(bias, hidden if layer == 0 else torch.relu(hidden), weight)
+        hidden = torch.baddbmm(bias, hidden if layer == 0 else activate(hidden), weight)
     return hidden
 
 

@@ -7,6 +7,7 @@ import torch
 
 from experts import MLPPolicies, Rollouts
 from experts.minibatches import Minibatches, States
+from experts.policy import Activation
 from hyper import ConditionedDistil, FittedHyperDistil, HyperDistil, HyperDistilConfig
 from hyper.distilled import _hard_steps, action_loss
 from hyper.trials import Trials
@@ -128,7 +129,7 @@ def test_a_policy_without_errors_is_asked_everywhere(data: Rollouts) -> None:
 def test_a_policy_that_fails_is_the_nearest_training_contexts(
     data: Rollouts, alike: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That one's expert, or of experts of another kind what is generated for it."""
+    """That one's expert, or of experts with other layers what is generated for it."""
     experts = data.experts
     assert experts is not None
     if alike:
@@ -196,7 +197,24 @@ def test_experts_without_critics_will_do(data: Rollouts) -> None:
 def test_the_loss_is_the_mean_squared_error_behind_tanh() -> None:
     layers = [(torch.zeros(1, 2, 1), torch.full((1, 1, 1), float(np.arctanh(0.5))))]
     states = States(torch.zeros(1, 4, 2), torch.full((1, 4, 1), -0.5))
-    assert float(action_loss(layers, states)) == pytest.approx(1.0)
+    assert float(action_loss(layers, states, "relu")) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_generated_policies_have_the_experts_activation(
+    data: Rollouts, activation: Activation
+) -> None:
+    """In the fit as well: the loss that it ends with is that of the policies handed out."""
+    assert data.experts is not None
+    policies = replace(data.experts.policies, activation=activation)
+    asked = replace(data, experts=replace(data.experts, policies=policies))
+    config = replace(QUICK, updates=300, rounds=0, blend_weight=0.0, batch_states=400)
+    fitted = HyperDistil(config).fit(asked, seed=0)
+    generated = fitted.generated(data.contexts)
+    assert generated.activation == activation
+    labels = data.labels.reshape(len(data), -1, 6)
+    acted = generated.act(data.observations.reshape(len(data), -1, 17))
+    assert np.square(acted - labels).mean() == pytest.approx(fitted.losses["action"], rel=0.25)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+import math
+
 import torch
 
 from hyper.generator import (
@@ -58,7 +60,10 @@ def test_a_generated_network_by_hand():
         (torch.tensor([[[1.0, 0.0], [-1.0, 1.0]]]), torch.tensor([[[0.5, 0.0]]])),
         (torch.tensor([[[10.0], [3.0]]]), torch.tensor([[[-1.0]]])),
     ]
-    assert apply_layers(layers, torch.tensor([[[1.0, 2.0]]])).tolist() == [[[5.0]]]
+    inputs = torch.tensor([[[1.0, 2.0]]])
+    assert apply_layers(layers, inputs).tolist() == [[[5.0]]]
+    behind_tanh = 10.0 * math.tanh(-0.5) + 3.0 * math.tanh(2.0) - 1.0
+    assert apply_layers(layers, inputs, "tanh").item() == pytest.approx(behind_tanh)
 
 
 def test_grouped_by_task_equals_weights_generated_for_every_sample():
