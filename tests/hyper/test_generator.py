@@ -1,5 +1,6 @@
 import math
 
+import pytest
 import torch
 
 from hyper.generator import (
