@@ -35,9 +35,9 @@ lines of a table share; *score* is an interquartile mean, 0 for the best single 
 interval, which redraws splits and contexts ([evaluation.md](evaluation.md#numbers)), on all
 *splits* of its own line. The best learned method is the one with the highest ratio; one that lacks
 a part of another (`-without-`) does not compete. *Copies* is the share of a method's policies that
-are a training expert's own, where the rows tell; instead of experts that are networks of another
-kind than those it generates, the cheetah's and the finger's, HyperDistil hands out what it
-generates for their contexts, which is not counted.
+are a training expert's own, where the rows tell; instead of experts that have other layers than
+what it generates, as on `cheetah-vel` and `ant-dir`, HyperDistil hands out what it generates for
+their contexts, which is not counted.
 Where most of a method's policies are copies, what may pay is to choose among experts.
 Rows in italics learn nothing ([evaluation.md](evaluation.md)). Only rows of one section compare:
 others have other contexts, splits or experts. Where a heading names *policies*, by the checksum of
