@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from experts.layers import apply_layers
 from experts.policy import MLPPolicies
 from experts.rollouts import Rollouts
 from experts.validation import require
@@ -102,19 +103,15 @@ def _clone_alike(
         layers += [torch.from_numpy(weight.copy()), torch.from_numpy(bias[:, None].copy())]
     for tensor in layers:
         tensor.requires_grad_()
-    activation = torch.tanh if policies.activation == "tanh" else torch.relu
+    stacked = tuple(layers[::2]), tuple(layers[1::2])
     optimiser = torch.optim.Adam(layers, lr=learning_rate, fused=True)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(epochs):
         order = torch.randperm(n_steps, generator=generator)
         for rows in order.split(batch):
-            hidden = observations[:, rows]
-            for layer in range(0, len(layers), 2):
-                hidden = torch.baddbmm(
-                    layers[layer + 1], activation(hidden) if layer else hidden, layers[layer]
-                )
+            outputs = apply_layers(stacked, observations[:, rows], policies.activation)
             optimiser.zero_grad()
-            cloning_loss(hidden, labels[:, rows]).backward()
+            cloning_loss(outputs, labels[:, rows]).backward()
             optimiser.step()
     return layers
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from experts import layers as stacked
 from experts.embedding import initialise, linear
 from experts.policy import Activation
 
@@ -108,11 +109,8 @@ def apply_layers(layers: Layers, inputs: Tensor, activation: Activation = "relu"
     Returns:
         What the last layer puts out, (n_tasks, n_samples, its fan_out), without an activation.
     """
-    activate = torch.relu if activation == "relu" else torch.tanh
-    hidden = inputs
-    for layer, (weight, bias) in enumerate(layers):
-        hidden = torch.baddbmm(bias, hidden if layer == 0 else activate(hidden), weight)
-    return hidden
+    weights, biases = zip(*layers, strict=True)
+    return stacked.apply_layers((weights, biases), inputs, activation)
 
 
 def leading(layers: Layers, n: int) -> Layers:

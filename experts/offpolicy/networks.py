@@ -11,12 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from experts.layers import ACTIVATIONS, apply_layers
 from experts.policy import Floats
-
-Layers = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
-"""Weights (n, fan_in, fan_out) and biases (n, 1, fan_out) of each layer."""
-
-ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
 
 
 class StackedMLPs:
@@ -125,18 +121,6 @@ class StackedMLPs:
         """Copies: weights (n, fan_in, fan_out) and biases (n, fan_out) of the networks `rows`."""
         weights = tuple(_array(weight[rows]) for weight in self.weights)
         return weights, tuple(_array(bias[rows, 0]) for bias in self.biases)
-
-
-def apply_layers(layers: Layers, inputs: Tensor, activation: str) -> Tensor:
-    """Outputs (n, m, output_size) of n networks for inputs (n, m, input_size)."""
-    between = ACTIVATIONS[activation]
-    hidden = inputs
-    weights, biases = layers
-    for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-        if layer:
-            hidden = between(hidden)
-        hidden = torch.baddbmm(bias, hidden, weight)
-    return hidden
 
 
 def initialise(

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from experts.layers import apply_layers
 from experts.offpolicy.crowd import Crowd
-from experts.offpolicy.networks import StackedMLPs, apply_layers
+from experts.offpolicy.networks import StackedMLPs
 from experts.offpolicy.replay import Replay
 from experts.offpolicy.updates import Updates
 from param_envs import ParamVectorEnv, family_of
