@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
@@ -14,6 +14,27 @@ from numpy.typing import NDArray
 from param_envs import Family, ParamVectorEnv
 
 Array = NDArray[np.float64]
+
+
+class Step(NamedTuple):
+    """One control step of all episodes that are played together.
+
+    Attributes:
+        outcomes: what was measured, (n_contexts, n_episodes, n_outcomes), in the order of
+            `family.outcome_names`.
+        actions: (n_contexts, n_episodes, action_size).
+        rewards: (n_contexts, n_episodes).
+        running: whether the episode was not over before the step, (n_contexts, n_episodes).
+    """
+
+    outcomes: Array
+    actions: NDArray[np.floating]
+    rewards: Array
+    running: NDArray[np.bool_]
+
+
+Watch = Callable[[Step], None]
+"""Told of every step."""
 
 
 class Policies(Protocol):
@@ -88,6 +109,7 @@ def play(
     starts: Sequence[int] | None = None,
     n_steps: int | None = None,
     n_threads: int = 0,
+    watch: Watch | None = None,
 ) -> Played:
     """Plays policy i in context i, all episodes of all contexts in one batch.
 
@@ -102,6 +124,7 @@ def play(
         starts: seeds of the starts instead, (n_contexts * n_episodes,), context by context.
         n_steps: longest episode, the family's own by default.
         n_threads: threads to step on, 0 for all cores.
+        watch: is told of every step.
 
     Raises:
         ValueError: for contexts or rewards that the family does not have, counts below 1, a wrong
@@ -142,6 +165,15 @@ def play(
             lengths += running
             for name, total in sums.items():
                 total += info[name] * running
+            if watch is not None:
+                watch(
+                    Step(
+                        outcomes=np.stack([info[name].reshape(shape) for name in sums], axis=-1),
+                        actions=actions,
+                        rewards=reward_now.reshape(shape),
+                        running=running.reshape(shape),
+                    )
+                )
             running &= ~(terminated | truncated)
             if observe is not None:
                 observe(

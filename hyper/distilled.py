@@ -11,12 +11,14 @@ the experts of the training contexts can be asked for free mend that:
         towards the mean of what the experts of the nearest training contexts do, as far as such
         means are known to work. It counts where training contexts are few.
 
-And what comes out is tried (`hyper.trials`): a policy that returns less in the training contexts
-around its own than experts from there do is replaced by one of these.
+And what comes out is tried. Where a desired speed is all that tells a context from a training
+context, several policies are watched in that one, and the best is handed out (`hyper.calibration`).
+Elsewhere a policy that returns less in the training contexts around its own than experts from there
+do is replaced by one of these (`hyper.trials`).
 
 The generator is HyperZero's without the critic. No context outside the training data is ever played
 or has a label of its own: blends are of training contexts' experts, on training contexts' states,
-and trials are in training contexts.
+and trials are in training contexts, whose rewards are all that rewards are learned from.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ from experts.minibatches import Minibatches, States
 from experts.policy import Activation
 from experts.validation import require
 from hyper.blending import TRUST_EPISODES, Blends
+from hyper.calibration import Calibration
 from hyper.generator import Layers, ToldLayers, WeightHeads, apply_layers, leading, trailing
 from hyper.trials import Trials
 
@@ -71,9 +74,9 @@ class HyperDistilConfig:
         blend_weight: weight of the loss between training contexts, see `Blends`; 0 leaves it out.
         batch_blends: contexts a minibatch for it.
         log_speeds: whether the network is told the logarithm of a speed's magnitude beside it.
-        trials: episodes of each generated policy in each training context around its own, see
-            `Trials`; 0 leaves trials out. They are played when policies are asked for, and take
-            seconds to minutes for a set of contexts.
+        trials: episodes of each policy that is tried, in each training context that it is tried in,
+            see `Calibration` and `Trials`; 0 leaves both out. They are played when policies are
+            asked for, and take seconds to minutes for a set of contexts.
     """
 
     embedding_sizes: tuple[int, ...] = (64, 128, 256)
@@ -218,11 +221,10 @@ class HyperDistil:
             contexts.shape[1], data.family.observation_size, data.family.action_size,
             config, generator, self.heads,
         )  # fmt: skip
-        trials = None
-        if config.trials:
-            trials = Trials(data, experts, seed=seed, n_episodes=config.trials)
         activation = experts.policies.activation
-        fitted = FittedHyperDistil(network, config, told, batches, activation, trials)
+        fitted = FittedHyperDistil(network, config, told, batches, activation)
+        if config.trials:
+            fitted.try_with(data, experts, seed)
         loss = partial(action_loss, activation=activation)
         losses: dict[str, Tensor] = {}
         update = 0
@@ -283,39 +285,68 @@ class FittedHyperDistil:
         told: Callable[[Sequence[Mapping[str, float]]], Tensor],
         batches: Minibatches,
         activation: Activation,
-        trials: Trials | None,
     ) -> None:
         self.network = network
         self.config = config
         self.losses: dict[str, float] = {}
         self._mean, self._scale = batches.observation_mean, batches.observation_scale
-        self._told, self._activation, self._trials = told, activation, trials
+        self._told, self._activation = told, activation
+        self._tried: tuple[Calibration, Trials] | None = None
+
+    def try_with(self, data: Rollouts, experts: Experts, seed: int) -> None:
+        """From now on policies are tried before they are handed out, in the contexts of `data`."""
+        n_episodes, of_training = self.config.trials, partial(self._of_training, experts)
+        self._tried = (
+            Calibration(data, self.generated, of_training, seed=seed, n_episodes=n_episodes),
+            Trials(data, experts, seed=seed, n_episodes=n_episodes),
+        )
 
     def policies(self, contexts: Sequence[Mapping[str, float]]) -> MLPPolicies:
-        """Generates a policy for each of n_contexts contexts, once.
+        """A policy for each of n_contexts contexts, chosen once.
 
-        With `trials`, one that fails is replaced: by the expert of a training context next to its
-        own, or where experts have other layers, by what is generated for that context.
+        With `trials`, for a context that differs from a training context by a speed alone the best
+        of several (`hyper.calibration`). For another one the policy that is generated for it; where
+        that one fails, the expert of a training context next to its own, or where experts have
+        other layers, what is generated for that context.
 
         Raises:
             ValueError: if there is none, or for an unknown feature or a value out of range.
         """
         policies = self.generated(contexts)
-        if self._trials is None:
+        if self._tried is None:
             return policies
-        instead = self._trials.better(policies, contexts)
-        failing = np.flatnonzero(instead >= 0)
-        if not failing.size:
-            return policies
-        experts = self._trials.experts.select(instead[failing])
-        alike = experts.policies.kind == policies.kind
-        others = experts.policies if alike else self.generated(experts.contexts)
-        chosen = np.arange(len(policies))
-        chosen[failing] = len(policies) + np.arange(len(failing))
-        return MLPPolicies.stack([policies, others]).select(chosen)
+        calibration, trials = self._tried
+        asked = [calibration.family.context(**context) for context in contexts]
+        known = calibration.knows(asked)
+        parts, taken = [policies], np.arange(len(policies))
+
+        def take(others: MLPPolicies, rows: NDArray[np.intp]) -> None:
+            taken[rows] = sum(len(part) for part in parts) + np.arange(len(rows))
+            parts.append(others)
+
+        if known.any():
+            rows = np.flatnonzero(known)
+            take(calibration.best([asked[row] for row in rows]), rows)
+        if not known.all():
+            rows = np.flatnonzero(~known)
+            instead = trials.better(policies.select(rows), [asked[row] for row in rows])
+            failing = instead >= 0
+            if failing.any():
+                take(calibration.of_training(instead[failing]), rows[failing])
+        return MLPPolicies.stack(parts).select(taken)
+
+    def _of_training(self, experts: Experts, ids: NDArray[np.intp]) -> MLPPolicies:
+        """Those experts, or if they have other layers, what is generated for their contexts."""
+        chosen = experts.select(ids)
+        generated = self.generated(chosen.contexts)
+        return chosen.policies if chosen.policies.kind == generated.kind else generated
 
     def generated(self, contexts: Sequence[Mapping[str, float]]) -> MLPPolicies:
-        """The same without trials: what the network puts out."""
+        """What the network puts out for n_contexts contexts, untried.
+
+        Raises:
+            ValueError: if there is none, or for an unknown feature or a value out of range.
+        """
         with torch.no_grad():
             layers = self.network(self._told(contexts))
         return MLPPolicies(

@@ -9,8 +9,10 @@ from experts import MLPPolicies, Rollouts
 from experts.minibatches import Minibatches, States
 from experts.policy import Activation
 from hyper import ConditionedDistil, FittedHyperDistil, HyperDistil, HyperDistilConfig
+from hyper.calibration import Calibration
 from hyper.distilled import _hard_steps, action_loss
 from hyper.trials import Trials
+from param_envs import Context
 
 SMALL: dict[str, Any] = {"embedding_sizes": (16, 32), "n_blocks": 1, "policy_sizes": (32, 32)}
 QUICK = HyperDistilConfig(**SMALL, updates=6, batch_states=8, rounds=2, noise=(0.1,))
@@ -129,7 +131,10 @@ def test_a_policy_without_errors_is_asked_everywhere(data: Rollouts) -> None:
 def test_a_policy_that_fails_is_the_nearest_training_contexts(
     data: Rollouts, alike: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That one's expert, or of experts with other layers what is generated for it."""
+    """That one's expert, or of experts with other layers what is generated for it.
+
+    The torso is another one than those of the training contexts, so that nothing is calibrated.
+    """
     experts = data.experts
     assert experts is not None
     if alike:
@@ -140,7 +145,7 @@ def test_a_policy_that_fails_is_the_nearest_training_contexts(
             activation="relu",
         )
         experts = replace(experts, policies=networks)
-    asked = [{"speed": speed} for speed in (1.3, 1.7, 2.3)]
+    asked = [{"speed": speed, "torso": 0.6} for speed in (1.3, 1.7, 2.3)]
     fitted = HyperDistil(QUICK).fit(replace(data, experts=experts), seed=0)
     place = [context["speed"] for context in data.contexts].index(2.0)
     monkeypatch.setattr(Trials, "better", lambda *_: np.array([-1, place, -1]))
@@ -151,9 +156,31 @@ def test_a_policy_that_fails_is_the_nearest_training_contexts(
     assert not np.allclose(own[1], found[1], atol=1e-5)
 
 
+def test_where_the_body_was_trained_the_best_of_several_is_handed_out(
+    data: Rollouts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted = HyperDistil(QUICK).fit(data, seed=0)
+    asked = [{"speed": 1.3}, {"speed": 1.3, "torso": 0.6}, {"speed": 1.7}]
+    own = fitted.generated(asked).weights[0]
+    seen: list[float] = []
+
+    def best(_: Calibration, contexts: list[Context]) -> MLPPolicies:
+        seen.extend(context["speed"] for context in contexts)
+        return fitted.generated([{"speed": -2.0}, {"speed": -3.0}])
+
+    monkeypatch.setattr(Calibration, "best", best)
+    monkeypatch.setattr(Trials, "better", lambda *_: np.array([-1]))
+    found = fitted.policies(asked).weights[0]
+    assert seen == [1.3, 1.7]
+    np.testing.assert_allclose(found[1], own[1], rtol=1e-5, atol=1e-6)
+    others = fitted.generated([{"speed": -2.0}, {"speed": -3.0}]).weights[0]
+    np.testing.assert_allclose(found[[0, 2]], others, rtol=1e-5, atol=1e-6)
+
+
 def test_without_trials_nothing_is_played(data: Rollouts, monkeypatch: pytest.MonkeyPatch) -> None:
     fitted = HyperDistil(replace(QUICK, trials=0)).fit(data, seed=0)
     monkeypatch.setattr(Trials, "better", None)
+    monkeypatch.setattr(Calibration, "best", None)
     found = fitted.policies([{"speed": 1.3}])
     assert np.array_equal(found.weights[0], fitted.generated([{"speed": 1.3}]).weights[0])
 

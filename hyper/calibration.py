@@ -1,0 +1,142 @@
+"""Which policy serves a context best, found in a training context of the same body.
+
+What a generated policy does between training contexts is a little too fast here and too slow there,
+and now and then it is worse than a training expert next to it. Where a desired speed is all that
+tells a context from one that was trained, the policy can be watched in that one: it moves there
+exactly as it would in its own. What that is worth in its own is known from a reward function that
+is learned in the training contexts (`hyper.learned_reward`). So several policies are watched, the
+one generated for the context, some for slightly other speeds, and the nearest training contexts'
+experts; and the best is handed out. The context itself is not played, nor its reward asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from itertools import product
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from experts import MLPPolicies, Rollouts, play
+from experts.evaluation import Watch, episode_seeds
+from experts.neighbours import Neighbours
+from hyper.learned_reward import LearnedReward, Recorder, speeds_of
+from param_envs import Context
+
+CALIBRATION_SEED = 10_000_000
+"""Added to a fit's seed for the starts of the episodes that are watched."""
+
+SHIFTS = (1.0, 0.98, 1.02, 0.94, 1.06)
+"""Times a context's speeds, those that policies are generated for. Of equally good ones, the first
+is taken."""
+
+MISSES = (0.5, 0.75, 0.9, 1.0, 1.1, 1.33, 2.0)
+"""Times a training context's speeds, those of the policies that the reward function is learned
+from: what it costs to be as much too fast or too slow."""
+
+EVERY = 5
+"""Steps, of which one is learned from."""
+
+Generate = Callable[[Sequence[Mapping[str, float]]], MLPPolicies]
+"""Makes one policy a context."""
+
+
+class Calibration:
+    """Chooses among policies for contexts whose bodies were trained."""
+
+    def __init__(
+        self,
+        data: Rollouts,
+        generated: Generate,
+        of_training: Callable[[NDArray[np.intp]], MLPPolicies],
+        *,
+        seed: int,
+        n_episodes: int,
+    ) -> None:
+        """Notes what is needed; nothing is played yet.
+
+        Args:
+            data: rollouts of the training contexts' experts.
+            generated: makes policies of contexts.
+            of_training: policies of those training contexts, alike in kind with generated ones.
+            seed: of the starts, the same ones for all policies.
+            n_episodes: of each policy that is watched.
+        """
+        self.family, self._contexts, self._reward = data.family, data.contexts, data.reward
+        self._features, self._n_steps = data.features, data.mask.shape[2]
+        self._generated, self.of_training = generated, of_training
+        self._seed, self._n_episodes = CALIBRATION_SEED + seed, n_episodes
+        self._neighbours = Neighbours(data.family, data.contexts, data.features)
+        self._speeds = [feature.name for feature in speeds_of(data.family, data.features)]
+        bodies = [data.family.dynamics(context) for context in data.contexts]
+        self._places = {body: i for i, body in reversed(list(enumerate(bodies)))}
+
+    def knows(self, contexts: Sequence[Mapping[str, float]]) -> NDArray[np.bool_]:
+        """Which of n contexts (n,) have the body of a training context, and a desired speed."""
+        found = [self.family.dynamics(context) in self._places for context in contexts]
+        return np.array(found, dtype=np.bool_) & bool(self._speeds)
+
+    def best(self, contexts: Sequence[Context]) -> MLPPolicies:
+        """The best policy for each of n contexts, all of which it `knows`."""
+        around, _ = self._neighbours.shares(contexts)
+        candidates = [self._generated(self.shifted(contexts, shift)) for shift in SHIFTS]
+        candidates += [self.of_training(ids) for ids in around.T]
+        places = [self._contexts[self._places[self.family.dynamics(c)]] for c in contexts]
+        starts = episode_seeds(self._seed, 1, self._n_episodes) * len(contexts)
+        returns = []
+        for policies in candidates:
+            watched = self.reward.returns_in(contexts)
+            self._play(
+                policies, places, watched,
+                seed=self._seed, n_episodes=self._n_episodes, starts=starts,
+            )  # fmt: skip
+            returns.append(watched.returns.mean(axis=1))
+        choice = np.argmax(returns, axis=0)
+        rows = choice * len(contexts) + np.arange(len(contexts))
+        return MLPPolicies.stack(candidates).select(rows)
+
+    @cached_property
+    def reward(self) -> LearnedReward:
+        """The reward function, learned when it is first asked for.
+
+        Generated policies play the training contexts, among them those of other speeds.
+        """
+        recorder = Recorder(EVERY)
+        for i, miss in enumerate(MISSES):
+            policies = self._generated(self.shifted(self._contexts, miss))
+            self._play(policies, self._contexts, recorder, seed=self._seed + i)
+        seen = recorder.outcomes()
+        return LearnedReward(self.family, self._features, self._contexts, seen, seed=self._seed)
+
+    def shifted(self, contexts: Sequence[Mapping[str, float]], times: float) -> list[Context]:
+        """The contexts with their desired speeds so many times as large, at most the largest."""
+        shifted = [dict(context) for context in contexts]
+        for context, feature in product(shifted, self.family.selected(self._speeds)):
+            wanted = context[feature.name] * times
+            context[feature.name] = min(max(wanted, feature.low), feature.high)
+        return [self.family.context(**context) for context in shifted]
+
+    def _play(
+        self,
+        policies: MLPPolicies,
+        contexts: Sequence[Context],
+        watch: Watch,
+        *,
+        seed: int,
+        n_episodes: int = 1,
+        starts: Sequence[int] | None = None,
+    ) -> None:
+        play(
+            policies,
+            self.family,
+            contexts,
+            reward=self._reward,
+            n_episodes=n_episodes,
+            seed=seed,
+            starts=starts,
+            n_steps=self._n_steps,
+            n_threads=torch.get_num_threads(),
+            watch=watch,
+        )

@@ -1,0 +1,133 @@
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experts import MLPPolicies, Rollouts
+from experts.evaluation import Step, Watch
+from hyper import calibration
+from hyper.calibration import Calibration
+from param_envs.families.speed_reward import speed_reward
+
+N_STEPS = 30
+
+
+def policies_of(speeds: Sequence[float]) -> MLPPolicies:
+    """Policies that are told apart by their one bias: the speed that they run at."""
+    weights = np.zeros((len(speeds), 17, 6), dtype=np.float32)
+    biases = np.repeat(np.array(speeds, dtype=np.float32)[:, None], 6, axis=1)
+    return MLPPolicies((weights,), (biases,))
+
+
+def speeds_of(policies: MLPPolicies) -> list[float]:
+    return [round(float(bias), 4) for bias in policies.biases[0][:, 0]]
+
+
+class Playing:
+    """Stands for `play`: every policy is at its speed at once, but for a little noise."""
+
+    def __init__(self) -> None:
+        self.contexts: list[Mapping[str, float]] = []
+        self.starts: list[Any] = []
+        self.rng = np.random.default_rng(0)
+
+    def __call__(
+        self,
+        policies: MLPPolicies,
+        _: object,
+        contexts: Sequence[Mapping[str, float]],
+        *,
+        watch: Watch,
+        n_episodes: int,
+        starts: Sequence[int] | None,
+        **__: Any,
+    ) -> None:
+        self.contexts.extend(contexts)
+        self.starts.append(starts)
+        shape = (len(contexts), n_episodes)
+        desired = np.array([context["speed"] for context in contexts])[:, None]
+        for _step in range(N_STEPS):
+            noise = 1.0 + 0.03 * self.rng.standard_normal(shape)
+            speed = policies.biases[0][:, :1].astype(np.float64) * noise
+            watch(
+                Step(
+                    outcomes=speed[..., None],
+                    actions=np.zeros((*shape, 6)),
+                    rewards=speed_reward(speed, np.broadcast_to(desired, shape), "track"),
+                    running=np.ones(shape, dtype=np.bool_),
+                )
+            )
+
+
+@pytest.fixture
+def playing(monkeypatch: pytest.MonkeyPatch) -> Playing:
+    found = Playing()
+    monkeypatch.setattr(calibration, "play", found)
+    monkeypatch.setattr(calibration, "EVERY", 1)
+    return found
+
+
+def calibrated(data: Rollouts, share: float, experts: Mapping[float, float]) -> Calibration:
+    """Generated policies run at `share` of the speed asked for, `experts` at those of their own."""
+
+    def of_training(ids: np.ndarray) -> MLPPolicies:
+        wanted = [data.contexts[i]["speed"] for i in ids]
+        return policies_of([experts.get(speed, speed) for speed in wanted])
+
+    def generated(contexts: Sequence[Mapping[str, float]]) -> MLPPolicies:
+        return policies_of([share * context["speed"] for context in contexts])
+
+    return Calibration(data, generated, of_training, seed=0, n_episodes=2)
+
+
+@pytest.mark.parametrize(
+    ("share", "times"), [(1.0, 1.0), (0.95, 1.06), (0.98, 1.02), (1.07, 0.94), (1.021, 0.98)]
+)
+def test_a_policy_that_runs_too_slowly_or_too_fast_gives_way_to_that_of_another_speed(
+    data: Rollouts, playing: Playing, share: float, times: float
+) -> None:
+    """Experts of 1 and 2 m/s are far from 1.5."""
+    found = calibrated(data, share, {}).best([data.family.context(speed=1.5)])
+    assert speeds_of(found) == pytest.approx([1.5 * share * times], abs=1e-3)
+
+
+def test_an_expert_of_a_neighbour_that_does_better_is_taken(
+    data: Rollouts, playing: Playing
+) -> None:
+    asked = [data.family.context(speed=1.5)]
+    assert speeds_of(calibrated(data, 0.5, {2.0: 1.51}).best(asked)) == [1.51]
+
+
+def test_only_training_contexts_are_played_and_all_candidates_from_the_same_starts(
+    data: Rollouts, playing: Playing
+) -> None:
+    asked = [data.family.context(speed=speed) for speed in (1.5, 2.5)]
+    calibrated(data, 1.0, {}).best(asked)
+    assert set(playing.contexts) <= set(data.contexts)
+    given = [starts for starts in playing.starts if starts is not None]
+    assert len(given) == 7  # five of the generator, two neighbours' experts
+    assert all(starts == given[0] for starts in given)
+    assert given[0][:2] == given[0][2:]
+    assert len(set(given[0])) == 2
+
+
+def test_rewards_are_learned_once(data: Rollouts, playing: Playing) -> None:
+    found = calibrated(data, 1.0, {})
+    asked = [data.family.context(speed=1.5)]
+    found.best(asked)
+    n_plays = len(playing.starts)
+    found.best(asked)
+    assert len(playing.starts) == n_plays + 7
+
+
+def test_bodies_of_training_contexts_are_known(data: Rollouts) -> None:
+    asked = [{"speed": 1.5, "torso": 0.5}, {"speed": 1.0, "torso": 0.6}, {"speed": -2.0}]
+    contexts = [data.family.context(**context) for context in asked]
+    assert calibrated(data, 1.0, {}).knows(contexts).tolist() == [True, False, True]
+
+
+def test_shifted_speeds_stay_in_the_range(data: Rollouts) -> None:
+    contexts = [data.family.context(speed=speed) for speed in (9.8, -9.8, 2.0)]
+    found = calibrated(data, 1.0, {}).shifted(contexts, 1.06)
+    assert [context["speed"] for context in found] == pytest.approx([10.0, -10.0, 2.12])
