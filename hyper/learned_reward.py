@@ -24,9 +24,9 @@ from param_envs import Family, Feature
 SIZES = (64, 64)
 """Width of the network's hidden layers."""
 
-UPDATES = 1500
-BATCH = 4096
-LEARNING_RATE = 3e-3
+UPDATES = 1000
+BATCH = 1024
+LEARNING_RATE = 5e-3
 """At its peak, one cycle."""
 
 LARGEST_RATIO = 3.0

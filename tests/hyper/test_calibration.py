@@ -25,7 +25,7 @@ def speeds_of(policies: MLPPolicies) -> list[float]:
 
 
 class Playing:
-    """Stands for `play`: every policy is at its speed at once, but for a little noise."""
+    """Stands for `play`: every policy is at its speed at once, noisily where rewards are learned."""
 
     def __init__(self) -> None:
         self.contexts: list[Mapping[str, float]] = []
@@ -48,8 +48,8 @@ class Playing:
         shape = (len(contexts), n_episodes)
         desired = np.array([context["speed"] for context in contexts])[:, None]
         for _step in range(N_STEPS):
-            noise = 1.0 + 0.03 * self.rng.standard_normal(shape)
-            speed = policies.biases[0][:, :1].astype(np.float64) * noise
+            noise = self.rng.standard_normal(shape) * (0.03 if starts is None else 0.0)
+            speed = policies.biases[0][:, :1].astype(np.float64) * (1.0 + noise)
             watch(
                 Step(
                     outcomes=speed[..., None],
