@@ -47,6 +47,11 @@ def directions(
     return np.array(signs, dtype=np.bool_).reshape(len(contexts), len(signed))
 
 
+def neighbours_around(features: Sequence[str]) -> int:
+    """Corners of a cell in a grid of so many features."""
+    return int(2 ** len(features))
+
+
 class Neighbours:
     """Known contexts, to be asked which of them are near another one.
 
@@ -70,14 +75,14 @@ class Neighbours:
             family: of the contexts.
             contexts: the known ones, at least one.
             features: names of the features that vary.
-            n: neighbours of a context, all there are if there are fewer; None for 2 to the power
-                of the number of features.
+            n: neighbours of a context, all there are if there are fewer; None for as many as a
+                cell of a grid of the features has corners.
         """
         self._family, self._features = family, features
         self.known = family.encode(contexts, features)
         self._selected = family.selected(features)
         self._directions = directions(self._selected, contexts)
-        self._n = min(n or 2 ** len(features), len(contexts))
+        self._n = min(n or neighbours_around(features), len(contexts))
 
     def encoded(self, contexts: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
         """Encoded contexts (n_contexts, n_inputs), between which distances are measured.

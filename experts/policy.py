@@ -121,6 +121,18 @@ class MLPs:
             scale=_rows(self.scale, rows),
         )
 
+    def replaced(self, ids: Sequence[int] | NDArray[np.intp], others: MLPs) -> Self:
+        """The networks with those at `ids` replaced by `others`, in order.
+
+        Raises:
+            ValueError: if there are not as many, or if their layers or activations differ.
+        """
+        if len(ids) != len(others):
+            raise ValueError(f"`others` must be one for each of {len(ids)}, got {len(others)}")
+        rows = np.arange(len(self))
+        rows[np.asarray(ids, dtype=np.intp)] = len(self) + np.arange(len(others))
+        return type(self).stack([self, others]).select(rows)
+
     def folded(self) -> Self:
         """The same networks of raw inputs: mean and scale are folded into the first layer."""
         weight, bias = self.weights[0].astype(np.float64), self.biases[0].astype(np.float64)

@@ -37,12 +37,15 @@ from experts import Experts, MLPPolicies, Rollouts, collect
 from experts.descent import Schedule, descend
 from experts.embedding import Embedding, context_inputs
 from experts.minibatches import Minibatches, States
+from experts.neighbours import neighbours_around
 from experts.policy import Activation
 from experts.validation import require
 from hyper.blending import TRUST_EPISODES, Blends
-from hyper.calibration import Calibration
+from hyper.calibration import MISSES, SHIFTS, Calibration
 from hyper.generator import Layers, ToldLayers, WeightHeads, apply_layers, leading, trailing
+from hyper.learned_reward import speeds_of
 from hyper.trials import Trials
+from param_envs import Family
 
 AGGREGATION_SEED = 7_000_000
 """Added to a fit's seed and the update for the starts of the generated policies' episodes."""
@@ -123,16 +126,25 @@ class HyperDistilConfig:
         share = np.linspace(self.aggregate_from, 1.0, self.rounds, endpoint=False)
         return frozenset((share * self.updates).astype(int).tolist())
 
-    def own_episodes(self, n_train: int, n_test: int) -> int:
+    def own_episodes(
+        self, family: Family, features: Sequence[str], n_train: int, n_test: int
+    ) -> int:
         """Episodes that are played in a fit and in trying its policies, about as many.
 
         Args:
+            family: of the contexts.
+            features: names of the features that vary.
             n_train: training contexts.
-            n_test: contexts that policies are asked for, each of which has two neighbours.
+            n_test: contexts that policies are asked for. Where they have a desired speed, their
+                bodies are taken to be known; otherwise each has two neighbours.
         """
         in_training = self.rounds * len(self.noise)
         in_training += TRUST_EPISODES * (self.blend_weight > 0)
-        return n_train * in_training + 2 * n_test * self.trials
+        tried = 2 * n_test
+        if speeds_of(family, features):
+            in_training += len(MISSES) * (self.trials > 0)
+            tried = (len(SHIFTS) + neighbours_around(features)) * n_test
+        return n_train * in_training + tried * self.trials
 
 
 class Generator(nn.Module):
@@ -318,22 +330,16 @@ class FittedHyperDistil:
         calibration, trials = self._tried
         asked = [calibration.family.context(**context) for context in contexts]
         known = calibration.knows(asked)
-        parts, taken = [policies], np.arange(len(policies))
-
-        def take(others: MLPPolicies, rows: NDArray[np.intp]) -> None:
-            taken[rows] = sum(len(part) for part in parts) + np.arange(len(rows))
-            parts.append(others)
-
         if known.any():
             rows = np.flatnonzero(known)
-            take(calibration.best([asked[row] for row in rows]), rows)
+            policies = policies.replaced(rows, calibration.best([asked[i] for i in rows]))
         if not known.all():
             rows = np.flatnonzero(~known)
-            instead = trials.better(policies.select(rows), [asked[row] for row in rows])
-            failing = instead >= 0
-            if failing.any():
-                take(calibration.of_training(instead[failing]), rows[failing])
-        return MLPPolicies.stack(parts).select(taken)
+            instead = trials.better(policies.select(rows), [asked[i] for i in rows])
+            rows, instead = rows[instead >= 0], instead[instead >= 0]
+            if rows.size:
+                policies = policies.replaced(rows, calibration.of_training(instead))
+        return policies
 
     def _of_training(self, experts: Experts, ids: NDArray[np.intp]) -> MLPPolicies:
         """Those experts, or if they have other layers, what is generated for their contexts."""

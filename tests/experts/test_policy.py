@@ -38,6 +38,15 @@ def test_select_and_stack_are_inverse() -> None:
     assert len(policies.select([0, 0, 1])) == 3
 
 
+def test_some_are_replaced_by_others_in_order() -> None:
+    policies = two_policies().select([0, 1, 0])
+    found = policies.replaced([2, 0], two_policies())
+    assert found.among(two_policies()).tolist() == [1, 1, 0]
+    assert policies.among(two_policies()).tolist() == [0, 1, 0]
+    with pytest.raises(ValueError, match="one for each of 1, got 2"):
+        policies.replaced([0], two_policies())
+
+
 def test_stack_fills_in_absent_statistics() -> None:
     plain = two_policies().select([0])
     shifted = MLPPolicies(plain.weights, plain.biases, mean=np.array([1.0]), scale=np.array([2.0]))

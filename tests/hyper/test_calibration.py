@@ -25,7 +25,7 @@ def speeds_of(policies: MLPPolicies) -> list[float]:
 
 
 class Playing:
-    """Stands for `play`: every policy is at its speed at once, noisily where rewards are learned."""
+    """Stands for `play`: every policy is at its speed at once, noisily for learning."""
 
     def __init__(self) -> None:
         self.contexts: list[Mapping[str, float]] = []

@@ -13,6 +13,7 @@ from hyper.calibration import Calibration
 from hyper.distilled import _hard_steps, action_loss
 from hyper.trials import Trials
 from param_envs import Context
+from param_envs.families.walker import Walker
 
 SMALL: dict[str, Any] = {"embedding_sizes": (16, 32), "n_blocks": 1, "policy_sizes": (32, 32)}
 QUICK = HyperDistilConfig(**SMALL, updates=6, batch_states=8, rounds=2, noise=(0.1,))
@@ -71,10 +72,20 @@ def test_rounds_are_spread_over_the_rest_of_the_updates() -> None:
 
 
 def test_episodes_of_its_own_are_counted() -> None:
-    """Four rounds of four, two for the blends, and six in both neighbours of what is asked for."""
-    config = HyperDistilConfig()
-    assert config.own_episodes(34, 6) == 34 * (4 * 4 + 2) + 2 * 6 * 6
-    assert replace(config, rounds=0, blend_weight=0.0, trials=0).own_episodes(34, 6) == 0
+    """Four rounds of four and two for the blends; and six in both neighbours of what is asked for.
+
+    Where there are speeds, seven to learn what they are worth, and six of five policies and of each
+    neighbour's expert.
+    """
+    config, family = HyperDistilConfig(), Walker()
+    in_training = 4 * 4 + 2
+    assert config.own_episodes(family, ("torso",), 34, 6) == 34 * in_training + 2 * 6 * 6
+    one = config.own_episodes(family, ("speed",), 34, 6)
+    assert one == 34 * (in_training + 7) + (5 + 2) * 6 * 6
+    two = config.own_episodes(family, ("speed", "torso"), 34, 6)
+    assert two - one == 2 * 6 * 6
+    none = replace(config, rounds=0, blend_weight=0.0, trials=0)
+    assert none.own_episodes(family, ("speed",), 34, 6) == 0
 
 
 def test_what_the_policies_visit_is_added_and_matters(data: Rollouts) -> None:

@@ -3,13 +3,14 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from zeroshot.reproduce.execution import outcomes, perform
-from zeroshot.reproduce.folders import folder_of
+from zeroshot.reproduce.folders import folder_of, rows_per_unit
 from zeroshot.reproduce.plan import PlannedRun, Preset
-from zeroshot.reproduce.sharing import units_elsewhere, units_left
+from zeroshot.reproduce.sharing import serves, units_elsewhere, units_left
 from zeroshot.results import ROWS, SUMMARY, Unit, lines_of, read_rows
 from zeroshot.run import experts_of
 from zeroshot.suites import SUITES, Suite
@@ -64,6 +65,31 @@ def test_what_was_made_otherwise_is_not_shared(
 ) -> None:
     other = replace(main_run, part="other", **change)
     assert units_elsewhere(other, tmp_path, experts_of(SUITES["tiny"])) == {}
+
+
+@pytest.mark.parametrize("extra", [{"shots": (1,)}, {"train_rows": True}], ids=["shots", "train"])
+def test_a_run_that_plays_more_has_all_that_another_needs(
+    extra: dict[str, Any], main_run: PlannedRun, tmp_path: Path
+) -> None:
+    """Its rows in the test contexts without shots are those that the other would have itself."""
+    larger = replace(main_run, part="larger", **extra)
+    out, experts = tmp_path / "other", experts_of(SUITES["tiny"])
+    perform(Preset(doc="", runs=(larger,)), out)
+    assert serves(larger, main_run) and not serves(main_run, larger)
+    assert not serves(larger, replace(main_run, split="random:0.4"))
+    assert units_left(main_run, out, experts) == []
+    found = units_elsewhere(main_run, out, experts)
+    rows = read_rows(folder_of(larger, out) / ROWS)
+    assert any(row["shots"] or row["split"] == "train" for row in rows)
+    borrowed = [row for unit in found.values() for row in unit]
+    assert len(borrowed) == len(found) * rows_per_unit(main_run)
+    perform(Preset(doc="", runs=(main_run,)), out)
+    own = read_rows(folder_of(main_run, out) / ROWS)
+    assert sorted(map(str, own)) == sorted(map(str, borrowed))
+    alone = read_rows(folder_of(main_run, tmp_path) / ROWS)
+    assert {tuple(row) for row in own} == {tuple(row) for row in alone}
+    cells = {(row["method"], row["seed"], *row["context"].values(), row["episode"]) for row in own}
+    assert len(cells) == len(own) == len(alone)
 
 
 def test_rows_of_another_config_are_not_shared(main_run: PlannedRun, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -26,7 +25,7 @@ from zeroshot.references import EXPERT
 from zeroshot.reproduce.execution import outcomes, zoos
 from zeroshot.reproduce.folders import folder_of
 from zeroshot.reproduce.plan import PlannedFineTuning, PlannedRun, Preset
-from zeroshot.reproduce.sharing import known_transfer, units_left
+from zeroshot.reproduce.sharing import known_transfer, serves, units_left
 from zeroshot.reproduce.tuning import comparison_of
 from zeroshot.results import Unit
 from zeroshot.run import MOST_WORKERS, default_workers, threads_each
@@ -118,13 +117,13 @@ def print_plan_estimate(
         costs[family] = _measured(of_family, benches, list(costs.values()), seconds, console)
     left: list[Left] = []
     played = set()
-    planned: set[tuple[Any, ...]] = set()
+    planned: list[tuple[PlannedRun, list[Unit]]] = []
     for work in waiting:
         bench = benches[work.name]
         known = known_transfer(out, bench.suite, bench.experts) is not None
-        kind = (work.suite, str(bench.rule), work.shots, work.train_rows, work.zoo)
-        units = [u for u in units_left(work, out, bench.experts) if (*kind, u) not in planned]
-        planned |= {(*kind, unit) for unit in units}  # later runs share them
+        shared = {unit for other, done in planned if serves(other, work) for unit in done}
+        units = [u for u in units_left(work, out, bench.experts) if u not in shared]
+        planned.append((work, units))
         left.append(
             estimate_run(
                 work,
@@ -292,7 +291,8 @@ def _own_episodes(method: str, bench: Bench) -> int:
     config = getattr(method_named(method, {}), "config", None)
     if not isinstance(config, HyperDistilConfig):
         return 0
-    return config.own_episodes(len(bench.split(0).train), _n_test(bench))
+    suite, n_train = bench.suite, len(bench.split(0).train)
+    return config.own_episodes(suite.family, suite.features, n_train, _n_test(bench))
 
 
 def _print(left: Sequence[Left], workers: int, console: Console) -> None:

@@ -176,22 +176,22 @@ FILMED = tuple(
 )
 
 LAPTOP = Preset(
-    doc="2 splits instead of 5 everywhere; few-shot on the three speed suites under track instead "
-    "of all 18; gap and extrapolation on the six suites of one feature under track and on no "
-    "joint one, quadrant on the three joint ones under track, instead of all rules on all 18; no "
+    doc="2 splits instead of 5 everywhere, one for the whole grids; few-shot on the three speed "
+    "suites under track instead of all 18; gap and extrapolation on the same three and quadrant on "
+    "the three joint suites under track, instead of all rules on all 18; no "
     "method with the released settings and 332,500 updates. Methods, their updates, contexts, "
     "episodes and steps are those of the full set.",
     runs=(
+        *_few_shot(SPEEDS, 2),  # before `main`, as are surfaces: it takes over what they have
+        *_surfaces(1),
         *_main(2),
         *_few_trained(2),
         *_fractions(2),
-        *_few_shot(SPEEDS, 2),
-        *_held_out((*SPEEDS, *BODIES), (), 2),
+        *_held_out(SPEEDS, (), 2),
         *(
             PlannedRun(part="ranges", suite=suite, split="quadrant", methods=BEST, seeds=2)
             for suite in JOINT
         ),
-        *_surfaces(1),
         *_controls(2),
     ),
     films=FILMED,
@@ -202,16 +202,16 @@ PAPER = Preset(
     "methods with the released settings and 332,500 updates on cheetah-speed-reach, an hour a "
     "fit or more.",
     runs=(
+        *_few_shot((*TRACK, *REACH), 5),
+        *_surfaces(5),
         *_main(5),
         *_few_trained(5),
         *_fractions(5),
-        *_few_shot((*TRACK, *REACH), 5),
         *_held_out(
             tuple(name for name in (*TRACK, *REACH) if name.removesuffix("-reach") not in JOINT),
             tuple(name for name in (*TRACK, *REACH) if name.removesuffix("-reach") in JOINT),
             5,
         ),
-        *_surfaces(5),
         *_controls(5),
         PlannedRun(part="released", suite="cheetah-speed-reach", methods=RELEASED, seeds=5),
     ),

@@ -1,12 +1,15 @@
 """What several runs of a plan need is done once: transfer matrices, and units that are the same.
 
 The main comparison and the training fraction 0.85 of a suite, for instance, ask for the same fits.
+A run that also plays after some shots, or in training contexts, has all that one without has.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from experts import Experts
 from experts.store import write_atomically
@@ -71,7 +74,8 @@ def units_left(work: PlannedRun, out: Path, experts: Experts) -> list[Unit]:
 def units_elsewhere(work: PlannedRun, out: Path, experts: Experts) -> dict[Unit, list[Row]]:
     """The run's units that its own folder lacks and other runs in `out` have, with their rows.
 
-    Those are made as this run would make them: with the same settings and configs.
+    Those are made as this run would make them: with the same settings and configs, or settings by
+    which more is played, of which the rows are left out that this run does not ask for.
     """
     own = folder_of(work, out)
     missing = set(asked_units(work, experts))
@@ -83,15 +87,42 @@ def units_elsewhere(work: PlannedRun, out: Path, experts: Experts) -> dict[Unit,
         other, settings = file.parent, json.loads(file.read_text())
         if other == own or settings.get("suite") != work.suite:  # sooner known than the rest
             continue
-        if settings != settings_now(work, other, experts):
+        if not _serves(settings, settings_now(work, other, experts)):
             continue
-        rows = read_rows(other / ROWS)
+        rows = _asked(read_rows(other / ROWS), work)
         changed = changed_configs(rows, {}, work.methods)
         units = {u for u in whole_units(rows, rows_per_unit(work)) if u.method not in changed}
         for unit in units & missing:
             found[unit] = [row for row in rows if unit_of(row) == unit]
         missing -= units
     return found
+
+
+def serves(other: PlannedRun, work: PlannedRun) -> bool:
+    """Whether a run plays all that a run of the same methods and splits plays."""
+    alike = (other.suite, other.split, other.zoo) == (work.suite, work.split, work.zoo)
+    extras = ({"shots": run.shots, "train_rows": run.train_rows} for run in (other, work))
+    return alike and _serves(*extras)
+
+
+def _serves(settings: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """The same of runs' settings: those with shots are alike, others may be asked for less."""
+    if wanted.get("shots"):
+        return settings == wanted
+    extras = ("shots", "train_rows")
+    kept = ({k: v for k, v in one.items() if k not in extras} for one in (settings, wanted))
+    return next(kept) == next(kept) and settings["train_rows"] >= wanted["train_rows"]
+
+
+def _asked(rows: Sequence[Row], work: PlannedRun) -> list[Row]:
+    """Those rows that the run would have."""
+    if work.shots:
+        return list(rows)
+    return [
+        {name: value for name, value in row.items() if name != "unit_rows"}
+        for row in rows
+        if not row.get("shots") and (work.train_rows or row["split"] == "test")
+    ]
 
 
 def borrow_units(work: PlannedRun, out: Path, experts: Experts) -> None:
