@@ -28,7 +28,7 @@ from param_envs import Context
 CALIBRATION_SEED = 10_000_000
 """Added to a fit's seed for the starts of the episodes that are watched."""
 
-SHIFTS = (1.0, 0.98, 1.02, 0.94, 1.06)
+SHIFTS = (1.0, 0.98, 1.02, 0.94, 1.06, 0.88, 1.12, 0.8, 1.2)
 """Times a context's speeds, those that policies are generated for. Of equally good ones, the first
 is taken."""
 

@@ -82,7 +82,7 @@ def calibrated(data: Rollouts, share: float, experts: Mapping[float, float]) -> 
 
 
 @pytest.mark.parametrize(
-    ("share", "times"), [(1.0, 1.0), (0.95, 1.06), (0.98, 1.02), (1.07, 0.94), (1.021, 0.98)]
+    ("share", "times"), [(1.0, 1.0), (0.95, 1.06), (0.98, 1.02), (1.07, 0.94), (0.84, 1.2)]
 )
 def test_a_policy_that_runs_too_slowly_or_too_fast_gives_way_to_that_of_another_speed(
     data: Rollouts, playing: Playing, share: float, times: float
@@ -106,7 +106,7 @@ def test_only_training_contexts_are_played_and_all_candidates_from_the_same_star
     calibrated(data, 1.0, {}).best(asked)
     assert set(playing.contexts) <= set(data.contexts)
     given = [starts for starts in playing.starts if starts is not None]
-    assert len(given) == 7  # five of the generator, two neighbours' experts
+    assert len(given) == 11  # nine of the generator, two neighbours' experts
     assert all(starts == given[0] for starts in given)
     assert given[0][:2] == given[0][2:]
     assert len(set(given[0])) == 2
@@ -118,7 +118,7 @@ def test_rewards_are_learned_once(data: Rollouts, playing: Playing) -> None:
     found.best(asked)
     n_plays = len(playing.starts)
     found.best(asked)
-    assert len(playing.starts) == n_plays + 7
+    assert len(playing.starts) == n_plays + 11
 
 
 def test_bodies_of_training_contexts_are_known(data: Rollouts) -> None:
