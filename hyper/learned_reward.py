@@ -60,9 +60,9 @@ class Recorder:
         self._kept: list[Outcomes] = []
 
     def __call__(self, step: Step) -> None:
-        """Is told of a step."""
+        """Is told of a step; what is not finite, where physics diverged, is left out."""
         if self._seen % self._every == 0:
-            ids, _ = running = np.nonzero(step.running)
+            ids, _ = running = np.nonzero(_sound(step))
             arrays = (step.outcomes, step.actions, step.rewards)
             self._kept.append(Outcomes(ids, *(a[running].astype(np.float32) for a in arrays)))
         self._seen += 1
@@ -182,7 +182,13 @@ class Returns:
         self.returns: NDArray[np.float64] = np.zeros((len(told), 1))
 
     def __call__(self, step: Step) -> None:
-        """Adds a step."""
+        """Adds a step, or nothing for an episode that is over or whose physics diverged."""
         told = np.broadcast_to(self._told[:, None], (*step.running.shape, self._told.shape[1]))
         found = self._reward.rewards(told, step.outcomes, step.actions)
-        self.returns = self.returns + found * step.running
+        self.returns = self.returns + np.where(_sound(step), found, 0.0)
+
+
+def _sound(step: Step) -> NDArray[np.bool_]:
+    """Where an episode is running and all that was measured is finite."""
+    sound: NDArray[np.bool_] = step.running & np.isfinite(step.outcomes).all(axis=-1)
+    return sound

@@ -117,7 +117,7 @@ METHODS: dict[str, MethodRecord] = {
         "the same, taught more on the states of a round where the policies err", focus=0.5
     ),
     "hyperdistil-without-trials": _hyperdistil(
-        "the same, whatever its policies do in the training contexts around", trials=0
+        "the same, its policies handed out as they are generated", trials=0
     ),
     "hyperdistil-without-logarithm": _hyperdistil(
         "the same, told of a speed's magnitude as it is alone", log_speeds=False

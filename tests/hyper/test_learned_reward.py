@@ -68,6 +68,8 @@ def test_a_step_after_the_end_of_an_episode_returns_nothing() -> None:
     assert np.array_equal(once != 0.0, step.running)
     np.testing.assert_allclose(watching.returns, 2.0 * once)
     assert once[0, 0] > once[1, 1] + 0.2  # 1 m/s is what was asked for first
+    watching(step._replace(outcomes=np.full((2, 3, 1), np.nan)))
+    np.testing.assert_allclose(watching.returns, 2.0 * once)
 
 
 def test_every_so_many_steps_those_of_running_episodes_are_kept() -> None:
@@ -80,6 +82,15 @@ def test_every_so_many_steps_those_of_running_episodes_are_kept() -> None:
                 actions=np.zeros((2, 2, 6)),
                 rewards=np.full((2, 2), float(t)),
                 running=running if t else np.ones((2, 2), dtype=np.bool_),
+            )
+        )
+    for _ in range(2):
+        recorder(
+            Step(
+                outcomes=np.full((2, 2, 1), np.inf),
+                actions=np.zeros((2, 2, 6)),
+                rewards=np.zeros((2, 2)),
+                running=running,
             )
         )
     kept = recorder.outcomes()

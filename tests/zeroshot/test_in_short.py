@@ -28,7 +28,7 @@ def test_means_over_suites_and_sure_ones_are_told() -> None:
     assert "- 2 suites, 85 % of the contexts for training, 2 splits each" in text
     assert "HyperZero is ahead of conditioned by 0.15. `pearl` alone" in text
     assert "owes little to its TD loss (-0.010 without it)" in text
-    assert "HyperDistil is ahead of HyperZero by 0.15, and plays episodes" in text
+    assert "HyperDistil is ahead of HyperZero by 0.15. It plays episodes" in text
     assert "HyperZero by +0.150, surely on 1; HyperDistil by +0.150, surely on 1 of 2" in text
     assert "quadrant" not in text
 

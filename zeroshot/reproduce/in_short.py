@@ -52,8 +52,8 @@ def hyperzero_in_short(main: Sequence[Record], ranges: Sequence[Record]) -> str:
     if _there(main, ["hyperdistil"]):
         better = _mean(main, "hyperdistil", "hyperzero")
         lines.append(
-            f"- HyperDistil is ahead of HyperZero by {better:.2f}, and plays episodes of its own "
-            "in training contexts, which no other method does."
+            f"- HyperDistil is ahead of HyperZero by {better:.2f}. It plays episodes of its own in "
+            "training contexts and learns their rewards, which no other method does."
         )
     nearest = [
         f"{said} by {_mean(main, name, 'nearest'):+.3f}, surely on {_sure(main, name, 'nearest')}"

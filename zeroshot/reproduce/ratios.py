@@ -131,7 +131,7 @@ def cost_line(records: Sequence[Record]) -> str:
         f"Cost of the fits of {len(records)} runs: {total / 3600:.1f} hours, one after "
         f"another, on a machine of {' or '.join(cores)} cores. Median seconds of a fit: {each}. "
         f"As shares of {YARDSTICK}'s in the same runs, medians: {shares or NOT_MEASURED}. "
-        "Trials, which hyperdistil plays when it hands out policies, are not among them."
+        "What hyperdistil plays when it hands out policies is not among them."
     )
 
 
