@@ -77,6 +77,8 @@ def test_a_run_that_plays_more_has_all_that_another_needs(
     perform(Preset(doc="", runs=(larger,)), out)
     assert serves(larger, main_run) and not serves(main_run, larger)
     assert not serves(larger, replace(main_run, split="random:0.4"))
+    own = SUITES["tiny"].train_fraction
+    assert serves(larger, replace(main_run, split=f"random:{own}")), "what `random` stands for"
     assert units_left(main_run, out, experts) == []
     found = units_elsewhere(main_run, out, experts)
     rows = read_rows(folder_of(larger, out) / ROWS)

@@ -28,6 +28,7 @@ from zeroshot.results import (
     whole_units,
 )
 from zeroshot.run import TRANSFER, changed_configs, manifest_fingerprint
+from zeroshot.splits import rule_of
 from zeroshot.suites import Suite, suite_of
 
 
@@ -100,18 +101,29 @@ def units_elsewhere(work: PlannedRun, out: Path, experts: Experts) -> dict[Unit,
 
 def serves(other: PlannedRun, work: PlannedRun) -> bool:
     """Whether a run plays all that a run of the same methods and splits plays."""
-    alike = (other.suite, other.split, other.zoo) == (work.suite, work.split, work.zoo)
-    extras = ({"shots": run.shots, "train_rows": run.train_rows} for run in (other, work))
-    return alike and _serves(*extras)
+    first, second = (
+        {
+            "suite": run.suite,
+            "split_rule": str(rule_of(run.split, suite_of(run.suite))),
+            "zoo": run.zoo,
+            "shots": run.shots,
+            "train_rows": run.train_rows,
+        }
+        for run in (other, work)
+    )
+    return _serves(first, second)
 
 
 def _serves(settings: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """The same of runs' settings: those with shots are alike, others may be asked for less."""
     if wanted.get("shots"):
         return settings == wanted
-    extras = ("shots", "train_rows")
-    kept = ({k: v for k, v in one.items() if k not in extras} for one in (settings, wanted))
-    return next(kept) == next(kept) and settings["train_rows"] >= wanted["train_rows"]
+    alike = _without_extras(settings) == _without_extras(wanted)
+    return alike and settings["train_rows"] >= wanted["train_rows"]
+
+
+def _without_extras(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in ("shots", "train_rows")}
 
 
 def _asked(rows: Sequence[Row], work: PlannedRun) -> list[Row]:
