@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from experts import collect, gather, play
-from experts.evaluation import episode_seeds
+from experts.evaluation import Step, episode_seeds
 from param_envs import family_of
 from tests.experts.factories import noted_environments, untrained
 
@@ -63,6 +63,25 @@ def test_episodes_that_fail_stop_counting() -> None:
     assert played.returns[0, shortest] == pytest.approx(sum(rewards), rel=1e-5)
     means = [played.outcomes[name][0, shortest] for name in ("x_velocity", "y_velocity")]
     assert means == pytest.approx(np.mean(velocities, axis=0), rel=1e-4)
+
+
+def test_whoever_watches_is_told_of_every_step() -> None:
+    """Of episodes that are over, too, as such: what was running adds up to what is returned."""
+    steps: list[Step] = []
+    played = play(
+        Thrash(), ANT, [ANT.context()] * 2, reward="direction", n_episodes=5, seed=0,
+        watch=steps.append,
+    )  # fmt: skip
+    assert len(steps) == played.lengths.max() > played.lengths.min()
+    running = np.stack([step.running for step in steps])
+    np.testing.assert_array_equal(running.sum(axis=0), played.lengths)
+    rewards = np.stack([step.rewards for step in steps]) * running
+    np.testing.assert_allclose(rewards.sum(axis=0), played.returns)
+    measured = np.stack([step.outcomes for step in steps]) * running[..., None]
+    for i, name in enumerate(ANT.outcome_names):
+        means = measured[..., i].sum(axis=0) / played.lengths
+        np.testing.assert_allclose(means, played.outcomes[name], rtol=1e-6)
+    assert all(step.actions.shape == (2, 5, ANT.action_size) for step in steps)
 
 
 def test_same_seed_same_returns_and_threads_do_not_matter() -> None:
