@@ -174,7 +174,7 @@ def play(
                         running=running.reshape(shape),
                     )
                 )
-            running &= ~(terminated | truncated)
+            running = running & ~(terminated | truncated)  # anew: a watcher may keep the old one
             if observe is not None:
                 observe(
                     before,
