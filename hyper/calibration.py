@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from itertools import product
+from itertools import islice, product
 
 import numpy as np
 import torch
@@ -39,8 +39,23 @@ from: what it costs to be as much too fast or too slow."""
 EVERY = 5
 """Steps, of which one is learned from."""
 
+ROUNDS = ((None, 1 / 3), (5, 2 / 3), (3, 2.0))
+"""How many of a context's policies are watched in each round, the best ones of the rounds before,
+and in how many episodes each, as multiples of `n_episodes`; None for all. Most are soon seen to be
+worse (successive halving), and between the last ones a fall in twenty episodes counts."""
+
 Generate = Callable[[Sequence[Mapping[str, float]]], MLPPolicies]
 """Makes one policy a context."""
+
+
+def rounds_of(n_episodes: int) -> list[tuple[int | None, int]]:
+    """How many of a context's policies are watched in each round, None for all, and how often."""
+    return [(kept, max(1, round(share * n_episodes))) for kept, share in ROUNDS]
+
+
+def n_watched(n_candidates: int, n_episodes: int) -> int:
+    """Episodes that are watched to choose among so many policies of one context."""
+    return sum(min(n_candidates, kept or n_candidates) * n for kept, n in rounds_of(n_episodes))
 
 
 class Calibration:
@@ -62,12 +77,12 @@ class Calibration:
             generated: makes policies of contexts.
             of_training: policies of those training contexts, alike in kind with generated ones.
             seed: of the starts, the same ones for all policies.
-            n_episodes: of each policy that is watched.
+            n_episodes: see `ROUNDS`.
         """
         self.family, self._contexts, self._reward = data.family, data.contexts, data.reward
         self._features, self._n_steps = data.features, data.mask.shape[2]
         self._generated, self.of_training = generated, of_training
-        self._seed, self._n_episodes = CALIBRATION_SEED + seed, n_episodes
+        self._seed, self._rounds = CALIBRATION_SEED + seed, rounds_of(n_episodes)
         self._neighbours = Neighbours(data.family, data.contexts, data.features)
         self._speeds = [feature.name for feature in speeds_of(data.family, data.features)]
         bodies = [data.family.dynamics(context) for context in data.contexts]
@@ -80,22 +95,29 @@ class Calibration:
 
     def best(self, contexts: Sequence[Context]) -> MLPPolicies:
         """The best policy for each of n contexts, all of which it `knows`."""
+        policies = self._candidates(contexts)
+        places = [self._contexts[self._places[self.family.dynamics(c)]] for c in contexts]
+        starts = iter(episode_seeds(self._seed, 1, sum(n for _, n in self._rounds)))
+        rows = np.arange(len(policies)).reshape(-1, len(contexts))
+        returns = np.zeros(rows.shape)
+        for n_policies, n_episodes in self._rounds:
+            best = np.sort(np.argsort(-returns, axis=0, kind="stable")[:n_policies], axis=0)
+            rows = np.take_along_axis(rows, best, axis=0)
+            watched = self.reward.returns_in(list(contexts) * len(rows))
+            self._play(
+                policies.select(rows.ravel()), places * len(rows), watched,
+                seed=self._seed, n_episodes=n_episodes,
+                starts=list(islice(starts, n_episodes)) * rows.size,
+            )  # fmt: skip
+            returns = np.take_along_axis(returns, best, axis=0)
+            returns += watched.returns.sum(axis=1).reshape(rows.shape)
+        return policies.select(rows[returns.argmax(axis=0), np.arange(len(contexts))])
+
+    def _candidates(self, contexts: Sequence[Context]) -> MLPPolicies:
+        """Those of each context, one kind of them after the other."""
         around, _ = self._neighbours.shares(contexts)
         candidates = [self._generated(self.shifted(contexts, shift)) for shift in SHIFTS]
-        candidates += [self.of_training(ids) for ids in around.T]
-        places = [self._contexts[self._places[self.family.dynamics(c)]] for c in contexts]
-        starts = episode_seeds(self._seed, 1, self._n_episodes) * len(contexts)
-        returns = []
-        for policies in candidates:
-            watched = self.reward.returns_in(contexts)
-            self._play(
-                policies, places, watched,
-                seed=self._seed, n_episodes=self._n_episodes, starts=starts,
-            )  # fmt: skip
-            returns.append(watched.returns.mean(axis=1))
-        choice = np.argmax(returns, axis=0)
-        rows = choice * len(contexts) + np.arange(len(contexts))
-        return MLPPolicies.stack(candidates).select(rows)
+        return MLPPolicies.stack([*candidates, *(self.of_training(ids) for ids in around.T)])
 
     @cached_property
     def reward(self) -> LearnedReward:

@@ -41,7 +41,7 @@ from experts.neighbours import neighbours_around
 from experts.policy import Activation
 from experts.validation import require
 from hyper.blending import TRUST_EPISODES, Blends
-from hyper.calibration import MISSES, SHIFTS, Calibration
+from hyper.calibration import MISSES, SHIFTS, Calibration, n_watched
 from hyper.generator import Layers, ToldLayers, WeightHeads, apply_layers, leading, trailing
 from hyper.learned_reward import speeds_of
 from hyper.trials import Trials
@@ -78,8 +78,9 @@ class HyperDistilConfig:
         batch_blends: contexts a minibatch for it.
         log_speeds: whether the network is told the logarithm of a speed's magnitude beside it.
         trials: episodes of each policy that is tried, in each training context that it is tried in,
-            see `Calibration` and `Trials`; 0 leaves both out. They are played when policies are
-            asked for, and take seconds to minutes for a set of contexts.
+            see `Trials`; `Calibration` has fewer at first and more of the best. 0 leaves both out.
+            They are played when policies are asked for, and take seconds to minutes for a set of
+            contexts.
     """
 
     embedding_sizes: tuple[int, ...] = (64, 128, 256)
@@ -140,11 +141,11 @@ class HyperDistilConfig:
         """
         in_training = self.rounds * len(self.noise)
         in_training += TRUST_EPISODES * (self.blend_weight > 0)
-        tried = 2 * n_test
         if speeds_of(family, features):
             in_training += len(MISSES) * (self.trials > 0)
-            tried = (len(SHIFTS) + neighbours_around(features)) * n_test
-        return n_train * in_training + tried * self.trials
+            n_candidates = len(SHIFTS) + neighbours_around(features)
+            return n_train * in_training + n_watched(n_candidates, self.trials) * n_test
+        return n_train * in_training + 2 * n_test * self.trials
 
 
 class Generator(nn.Module):

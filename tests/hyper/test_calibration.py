@@ -1,4 +1,5 @@
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from experts import MLPPolicies, Rollouts
 from experts.evaluation import Step, Watch
 from hyper import calibration
-from hyper.calibration import Calibration
+from hyper.calibration import ROUNDS, Calibration, n_watched
 from param_envs.families.speed_reward import speed_reward
 
 N_STEPS = 30
@@ -99,17 +100,49 @@ def test_an_expert_of_a_neighbour_that_does_better_is_taken(
     assert speeds_of(calibrated(data, 0.5, {2.0: 1.51}).best(asked)) == [1.51]
 
 
-def test_only_training_contexts_are_played_and_all_candidates_from_the_same_starts(
+def test_only_training_contexts_are_played_and_in_a_round_all_policies_from_the_same_starts(
     data: Rollouts, playing: Playing
 ) -> None:
     asked = [data.family.context(speed=speed) for speed in (1.5, 2.5)]
     calibrated(data, 1.0, {}).best(asked)
     assert set(playing.contexts) <= set(data.contexts)
-    given = [starts for starts in playing.starts if starts is not None]
-    assert len(given) == 11  # nine of the generator, two neighbours' experts
-    assert all(starts == given[0] for starts in given)
-    assert given[0][:2] == given[0][2:]
-    assert len(set(given[0])) == 2
+    rounds = [starts for starts in playing.starts if starts is not None]
+    n_episodes = (1, 1, 4)  # of 11, nine of the generator and two neighbours' experts, then 5 and 3
+    assert [len(starts) for starts in rounds] == [2 * 11, 2 * 5, 2 * 3 * 4]
+    assert all(
+        starts == starts[:n] * (len(starts) // n)
+        for starts, n in zip(rounds, n_episodes, strict=True)
+    )
+    assert len({start for starts in rounds for start in starts}) == sum(n_episodes)
+    assert n_watched(11, 2) == 11 + 5 + 3 * 4
+
+
+class Scripted:
+    """Stands for a learned reward: the policies of a round return what it is told."""
+
+    def __init__(self, *rounds: Sequence[float]) -> None:
+        self.rounds, self.n_policies = iter(rounds), list[int]()
+
+    def returns_in(self, contexts: Sequence[Mapping[str, float]]) -> Any:
+        self.n_policies.append(len(contexts))
+        return SimpleNamespace(returns=np.array(next(self.rounds))[:, None])
+
+
+@pytest.mark.parametrize(
+    ("last", "chosen"),
+    [([0, 0, 0], 0.94), ([3, 0, 0], 1.0), ([2, 0, 0], 0.94), ([0, 9, 0], 1.02), ([-5] * 3, 0.94)],
+)
+def test_the_best_go_on_and_what_they_returned_before_counts(
+    data: Rollouts, monkeypatch: pytest.MonkeyPatch, last: Sequence[float], chosen: float
+) -> None:
+    """In the last round are the first, the third and the fourth policy."""
+    monkeypatch.setattr(calibration, "play", lambda *_, **__: None)
+    found = calibrated(data, 1.0, {})
+    reward = Scripted([5, 0, 4, 6, 2, 1, 0, 0, 0, 0, 3], [1, 2, 3, 0, 0], last)
+    found.__dict__["reward"] = reward
+    best = found.best([data.family.context(speed=1.0)])
+    assert speeds_of(best) == pytest.approx([chosen], abs=1e-3)
+    assert reward.n_policies == [11, 5, 3]
 
 
 def test_rewards_are_learned_once(data: Rollouts, playing: Playing) -> None:
@@ -118,7 +151,7 @@ def test_rewards_are_learned_once(data: Rollouts, playing: Playing) -> None:
     found.best(asked)
     n_plays = len(playing.starts)
     found.best(asked)
-    assert len(playing.starts) == n_plays + 11
+    assert len(playing.starts) == n_plays + len(ROUNDS)
 
 
 def test_bodies_of_training_contexts_are_known(data: Rollouts) -> None:
