@@ -181,12 +181,12 @@ def run_estimate(
         fit = costs[unit.method].seconds if unit.method in costs else 0.0
         episodes.append(bench.rows_per_unit + further)
         seconds.append(fit + episode * episodes[-1] + cloning * cloned)
-    alone = first + setup
     threads = _threads(bench)
+    alone = first * threads / (os.cpu_count() or 1) + setup  # experts play on all cores first
     return Estimate(
         pieces=len(units),
         steps=(n_transfer + sum(episodes)) * longest,
-        core_seconds=first + threads * (busy * setup + sum(seconds)),
+        core_seconds=threads * (first + busy * setup + sum(seconds)),
         wall_seconds=alone + wall_seconds(seconds, [None] * len(units), workers),
         chain_seconds=alone + max(seconds),
         workers=workers,
