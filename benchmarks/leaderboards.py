@@ -25,8 +25,8 @@ FULL_SEEDS = 5
 
 FLOORS = {"hyperzero": 0.8, "hyperdistil": 0.9}
 """Ratios to the experts that a method reaches in the mean over the splits of a run, on each of
-HyperZero's 18 suites; the least of those published are 0.90 and 0.96, of single splits 0.82 and
-0.90 (the files in docs/results/hyperzero/main)."""
+HyperZero's 18 suites; the least of those published are 0.90 and 0.97, of single splits 0.82 and
+0.92 (the files in docs/results/hyperzero/main)."""
 
 QUICK_UPDATES = 10
 QUICK_STEPS = 25

@@ -171,8 +171,7 @@ FILMED = tuple(
 )
 
 LAPTOP = Preset(
-    doc="2 splits in the main comparison and with a fifth of the contexts, one elsewhere, instead "
-    "of 5; few-shot on the three speed "
+    doc="2 splits in the main comparison and one elsewhere, instead of 5; few-shot on the three speed "
     "suites under track instead of all 18; gap and extrapolation on the same three and quadrant on "
     "the three joint suites under track, instead of all rules on all 18; no "
     "method with the released settings and 332,500 updates. Methods, their updates, contexts, "
@@ -181,7 +180,7 @@ LAPTOP = Preset(
         *_few_shot(SPEEDS, 1),  # before `main`, as are surfaces: it takes over what they have
         *_surfaces(1),
         *_main(2),
-        *_few_trained(2),
+        *_few_trained(1),
         *_fractions(1),
         *_held_out(SPEEDS, (), 1),
         *(
