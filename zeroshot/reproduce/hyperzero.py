@@ -174,7 +174,7 @@ LAPTOP = Preset(
     doc="2 splits in the main comparison and one elsewhere, instead of 5; few-shot on the three "
     "speed suites under track instead of all 18; gap and extrapolation on the same three and "
     "quadrant on the three joint suites under track, instead of all rules on all 18; no method "
-    " with the released settings and 332,500 updates. Methods, their updates, contexts, "
+    "with the released settings and 332,500 updates. Methods, their updates, contexts, "
     "episodes and steps are those of the full set.",
     runs=(
         *_few_shot(SPEEDS, 1),  # before `main`, as are surfaces: it takes over what they have
