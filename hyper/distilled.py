@@ -141,8 +141,8 @@ class HyperDistilConfig:
         """
         in_training = self.rounds * len(self.noise)
         in_training += TRUST_EPISODES * (self.blend_weight > 0)
-        if speeds_of(family, features):
-            in_training += len(MISSES) * (self.trials > 0)
+        if self.trials and speeds_of(family, features):
+            in_training += len(MISSES)
             n_candidates = len(SHIFTS) + neighbours_around(features)
             return n_train * in_training + n_watched(n_candidates, self.trials) * n_test
         return n_train * in_training + 2 * n_test * self.trials
