@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from experts import Experts, MLPPolicies, Rollouts
 from experts.neighbours import ActionMeans, Neighbours
@@ -98,18 +97,6 @@ class FittedInterpolation:
             ValueError: if there is none, or for an unknown feature or a value out of range.
         """
         ids, shares = self.neighbours.shares(contexts)
-        chosen = self._policies.select(ids.reshape(-1))
         if self.config.blend == "actions":
-            return ActionMeans(chosen, shares.astype(np.float32))
-        return MLPPolicies(
-            tuple(_means(weight, shares) for weight in chosen.weights),
-            tuple(_means(bias, shares) for bias in chosen.biases),
-            chosen.activation,
-        )
-
-
-def _means(stacked: NDArray[np.float32], shares: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Weighted means (n, ...) of stacked (n * k, ...), with shares (n, k)."""
-    n, k = shares.shape
-    grouped = stacked.reshape(n, k, *stacked.shape[1:]).astype(np.float64)
-    return np.einsum("nk,nk...->n...", shares, grouped).astype(np.float32)
+            return ActionMeans(self._policies.select(ids.reshape(-1)), shares.astype(np.float32))
+        return self._policies.mixed(ids, shares)

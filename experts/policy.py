@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Activation = Literal["tanh", "relu"]
+Kind = tuple[tuple[tuple[int, ...], ...], Activation]
+"""Shape (fan_in, fan_out) of every layer, and the activation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +89,8 @@ class MLPs:
         return int(self.weights[-1].shape[2])
 
     @property
-    def kind(self) -> tuple[tuple[tuple[int, ...], ...], Activation]:
-        """Shape (fan_in, fan_out) of every layer, and the activation: what `stack` needs alike."""
+    def kind(self) -> Kind:
+        """Layers and activation, which `stack` needs alike."""
         return tuple(weight.shape[1:] for weight in self.weights), self.activation
 
     def apply(self, inputs: NDArray[np.floating]) -> Floats:
@@ -147,6 +149,26 @@ class MLPs:
             biases=(bias.astype(np.float32), *self.biases[1:]),
             mean=None,
             scale=None,
+        )
+
+    def mixed(self, ids: NDArray[np.intp], shares: NDArray[np.floating]) -> Self:
+        """Networks whose weights are sums of these, weight for weight, and take raw inputs.
+
+        Args:
+            ids: of k networks each, (n, k).
+            shares: what each of these counts, (n, k).
+        """
+        n, k = ids.shape
+        chosen = self.folded().select(ids.reshape(-1))
+
+        def summed(stacked: Floats) -> Floats:
+            grouped = stacked.reshape(n, k, *stacked.shape[1:]).astype(np.float64)
+            return np.einsum("nk,nk...->n...", shares, grouped).astype(np.float32)
+
+        return replace(
+            chosen,
+            weights=tuple(summed(weight) for weight in chosen.weights),
+            biases=tuple(summed(bias) for bias in chosen.biases),
         )
 
     def behind(self, matrices: NDArray[np.floating]) -> Self:

@@ -4,9 +4,10 @@ What a generated policy does between training contexts is a little too fast here
 and now and then it is worse than a training expert next to it. Where a desired speed is all that
 tells a context from one that was trained, the policy can be watched in that one: it moves there
 exactly as it would in its own. What that is worth in its own is known from a reward function that
-is learned in the training contexts (`hyper.learned_reward`). So several policies are watched, the
-one generated for the context, some for slightly other speeds, and the nearest training contexts'
-experts; and the best is handed out. The context itself is not played, nor its reward asked for.
+is learned in the training contexts (`hyper.learned_reward`). So several policies are watched: the
+one generated for the context, some for slightly other speeds, the nearest training contexts'
+experts, and in a single range of speeds mixes of two experts' weights (`hyper.mixes`). The best is
+handed out. The context itself is not played, nor its reward asked for.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from numpy.typing import NDArray
 
 from experts import MLPPolicies, Rollouts, play
 from experts.evaluation import Watch, episode_seeds
-from experts.neighbours import Neighbours
+from experts.neighbours import Neighbours, neighbours_around
+from experts.policy import Kind
+from hyper import mixes
 from hyper.learned_reward import LearnedReward, Recorder, speeds_of
 from param_envs import Context
 
@@ -53,6 +56,12 @@ def rounds_of(n_episodes: int) -> list[tuple[int | None, int]]:
     return [(kept, max(1, round(share * n_episodes))) for kept, share in ROUNDS]
 
 
+def n_candidates(features: Sequence[str]) -> int:
+    """Policies among which a context's is chosen, where so many features vary, at most."""
+    n_mixes = len(mixes.REACHES) if len(features) == 1 else 0
+    return len(SHIFTS) + neighbours_around(features) + n_mixes
+
+
 def n_watched(n_candidates: int, n_episodes: int) -> int:
     """Episodes that are watched to choose among so many policies of one context."""
     return sum(min(n_candidates, kept or n_candidates) * n for kept, n in rounds_of(n_episodes))
@@ -73,7 +82,8 @@ class Calibration:
         """Notes what is needed; nothing is played yet.
 
         Args:
-            data: rollouts of the training contexts' experts.
+            data: rollouts of the training contexts' experts; with these, mixes of them are
+                candidates where a single feature varies, if they are of the generated kind.
             generated: makes policies of contexts.
             of_training: policies of those training contexts, alike in kind with generated ones.
             seed: of the starts, the same ones for all policies.
@@ -82,6 +92,7 @@ class Calibration:
         self.family, self._contexts, self._reward = data.family, data.contexts, data.reward
         self._features, self._n_steps = data.features, data.mask.shape[2]
         self._generated, self.of_training = generated, of_training
+        self._experts = data.experts.policies if data.experts else None
         self._seed, self._rounds = CALIBRATION_SEED + seed, rounds_of(n_episodes)
         self._neighbours = Neighbours(data.family, data.contexts, data.features)
         self._speeds = [feature.name for feature in speeds_of(data.family, data.features)]
@@ -117,7 +128,18 @@ class Calibration:
         """Those of each context, one kind of them after the other."""
         around, _ = self._neighbours.shares(contexts)
         candidates = [self._generated(self.shifted(contexts, shift)) for shift in SHIFTS]
-        return MLPPolicies.stack([*candidates, *(self.of_training(ids) for ids in around.T)])
+        candidates += [self.of_training(ids) for ids in around.T]
+        return MLPPolicies.stack([*candidates, *self._mixes(contexts, candidates[0].kind)])
+
+    def _mixes(self, contexts: Sequence[Context], kind: Kind) -> list[MLPPolicies]:
+        """Mixes of experts, if a speed is all that varies and they are of this kind."""
+        experts = self._experts
+        if experts is None or experts.kind != kind or len(self._features) > 1:
+            return []
+        (name,) = self._speeds
+        known, asked = (np.array([c[name] for c in cs]) for cs in (self._contexts, contexts))
+        lines = mixes.Lines.through(known, asked)
+        return [lines.mixed(experts, reach) for reach in mixes.REACHES]
 
     @cached_property
     def reward(self) -> LearnedReward:

@@ -37,11 +37,10 @@ from experts import Experts, MLPPolicies, Rollouts, collect
 from experts.descent import Schedule, descend
 from experts.embedding import Embedding, context_inputs
 from experts.minibatches import Minibatches, States
-from experts.neighbours import neighbours_around
 from experts.policy import Activation
 from experts.validation import require
 from hyper.blending import TRUST_EPISODES, Blends
-from hyper.calibration import MISSES, SHIFTS, Calibration, n_watched
+from hyper.calibration import MISSES, Calibration, n_candidates, n_watched
 from hyper.generator import Layers, ToldLayers, WeightHeads, apply_layers, leading, trailing
 from hyper.learned_reward import speeds_of
 from hyper.trials import Trials
@@ -143,8 +142,8 @@ class HyperDistilConfig:
         in_training += TRUST_EPISODES * (self.blend_weight > 0)
         if self.trials and speeds_of(family, features):
             in_training += len(MISSES)
-            n_candidates = len(SHIFTS) + neighbours_around(features)
-            return n_train * in_training + n_watched(n_candidates, self.trials) * n_test
+            n_each = n_watched(n_candidates(features), self.trials)
+            return n_train * in_training + n_each * n_test
         return n_train * in_training + 2 * n_test * self.trials
 
 

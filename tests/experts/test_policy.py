@@ -38,6 +38,22 @@ def test_select_and_stack_are_inverse() -> None:
     assert len(policies.select([0, 0, 1])) == 3
 
 
+def test_mixed_weights_are_sums_and_take_raw_inputs() -> None:
+    """Linear networks, whose mix acts as the same sum of what they put out."""
+    networks = MLPs(
+        (np.array([[[1.0]], [[3.0]]]),),
+        (np.array([[0.0], [1.0]]),),
+        mean=np.array([[1.0], [2.0]]),
+        scale=np.array([[2.0], [0.5]]),
+    )
+    mixed = networks.mixed(
+        np.array([[0, 1], [1, 0], [1, 1]]), np.array([[0.25, 0.75], [2, -1], [0.5, 0.5]])
+    )
+    first, second = networks.apply(np.full((2, 1, 1), 5.0)).ravel()
+    expected = [0.25 * first + 0.75 * second, 2 * second - first, second]
+    assert mixed.apply(np.full((3, 1, 1), 5.0)).ravel().tolist() == pytest.approx(expected)
+
+
 def test_some_are_replaced_by_others_in_order() -> None:
     policies = two_policies().select([0, 1, 0])
     found = policies.replaced([2, 0], two_policies())

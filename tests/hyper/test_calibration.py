@@ -1,4 +1,5 @@
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,8 +8,8 @@ import pytest
 
 from experts import MLPPolicies, Rollouts
 from experts.evaluation import Step, Watch
-from hyper import calibration
-from hyper.calibration import ROUNDS, Calibration, n_watched
+from hyper import calibration, mixes
+from hyper.calibration import ROUNDS, Calibration, n_candidates, n_watched
 from param_envs.families.speed_reward import speed_reward
 
 N_STEPS = 30
@@ -100,6 +101,25 @@ def test_an_expert_of_a_neighbour_that_does_better_is_taken(
     assert speeds_of(calibrated(data, 0.5, {2.0: 1.51}).best(asked)) == [1.51]
 
 
+def with_experts(data: Rollouts) -> Rollouts:
+    """The same, with experts that run at their speeds, of the kind that is generated."""
+    assert data.experts is not None
+    policies = policies_of([context["speed"] for context in data.contexts])
+    return replace(data, experts=replace(data.experts, policies=policies))
+
+
+def test_a_mix_of_two_experts_that_does_better_is_taken(data: Rollouts, playing: Playing) -> None:
+    useless = {context["speed"]: 0.1 for context in data.contexts}
+    found = calibrated(with_experts(data), 0.3, useless).best([data.family.context(speed=1.5)])
+    assert speeds_of(found) == pytest.approx([1.5])
+
+
+def test_experts_of_another_kind_are_not_mixed(data: Rollouts, playing: Playing) -> None:
+    calibrated(data, 1.0, {}).best([data.family.context(speed=1.5)])
+    starts = next(starts for starts in playing.starts if starts is not None)
+    assert len(starts) == n_candidates(data.features) - len(mixes.REACHES)
+
+
 def test_only_training_contexts_are_played_and_in_a_round_all_policies_from_the_same_starts(
     data: Rollouts, playing: Playing
 ) -> None:
@@ -143,6 +163,16 @@ def test_the_best_go_on_and_what_they_returned_before_counts(
     best = found.best([data.family.context(speed=1.0)])
     assert speeds_of(best) == pytest.approx([chosen], abs=1e-3)
     assert reward.n_policies == [11, 5, 3]
+
+
+@pytest.mark.parametrize(("returns", "chosen"), [([2, 1], 4.25), ([1, 2], 4.5)])
+def test_beyond_the_last_expert_a_line_is_gone_half_and_all_of_the_way(
+    data: Rollouts, monkeypatch: pytest.MonkeyPatch, returns: Sequence[float], chosen: float
+) -> None:
+    monkeypatch.setattr(calibration, "play", lambda *_, **__: None)
+    found = calibrated(with_experts(data), 1.0, {})
+    found.__dict__["reward"] = Scripted([0] * 11 + [*returns], [0] * 5, [0] * 3)
+    assert speeds_of(found.best([data.family.context(speed=4.5)])) == [chosen]
 
 
 def test_rewards_are_learned_once(data: Rollouts, playing: Playing) -> None:
