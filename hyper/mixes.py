@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from experts import MLPPolicies
 
-REACHES = (0.5, 1.0)
-"""Shares of the way from the nearest expert to where a speed has its place on the line."""
+REACHES = (0.5, 1.0, 1.5)
+"""Times the way from the nearest expert to where a speed has its place on the line. Half way
+between two experts, mixes are a quarter, a half and three quarters of the way to the other one."""
 
 FARTHEST = 1.0
 """Beyond the last expert a line goes on by this many times the last two's difference, at most."""

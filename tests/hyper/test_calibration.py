@@ -110,7 +110,7 @@ def with_experts(data: Rollouts) -> Rollouts:
 
 def test_a_mix_of_two_experts_that_does_better_is_taken(data: Rollouts, playing: Playing) -> None:
     useless = {context["speed"]: 0.1 for context in data.contexts}
-    found = calibrated(with_experts(data), 0.3, useless).best([data.family.context(speed=1.5)])
+    found = calibrated(with_experts(data), 0.7, useless).best([data.family.context(speed=1.5)])
     assert speeds_of(found) == pytest.approx([1.5])
 
 
@@ -165,8 +165,10 @@ def test_the_best_go_on_and_what_they_returned_before_counts(
     assert reward.n_policies == [11, 5, 3]
 
 
-@pytest.mark.parametrize(("returns", "chosen"), [([2, 1], 4.25), ([1, 2], 4.5)])
-def test_beyond_the_last_expert_a_line_is_gone_half_and_all_of_the_way(
+@pytest.mark.parametrize(
+    ("returns", "chosen"), [([2, 1, 0], 4.25), ([1, 2, 0], 4.5), ([0, 1, 2], 4.75)]
+)
+def test_beyond_the_last_expert_a_line_is_gone_by_half_as_far_and_farther(
     data: Rollouts, monkeypatch: pytest.MonkeyPatch, returns: Sequence[float], chosen: float
 ) -> None:
     monkeypatch.setattr(calibration, "play", lambda *_, **__: None)
