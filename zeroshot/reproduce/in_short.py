@@ -53,8 +53,8 @@ def hyperzero_in_short(main: Sequence[Record], ranges: Sequence[Record]) -> str:
         better = _mean(main, "hyperdistil", "hyperzero")
         lines.append(
             f"- HyperDistil is ahead of HyperZero by {better:.2f}. It plays episodes of its own in "
-            "training contexts and learns their rewards, which no other method does, and hands out a "
-            "training expert, or a mix of two, where that does better there."
+            "training contexts and learns their rewards, which no other method does, and hands out "
+            "a training expert, or a mix of two, where that does better there."
         )
     nearest = [
         f"{said} by {_mean(main, name, 'nearest'):+.3f}, surely on {_sure(main, name, 'nearest')}"
