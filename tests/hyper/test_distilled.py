@@ -74,16 +74,17 @@ def test_rounds_are_spread_over_the_rest_of_the_updates() -> None:
 def test_episodes_of_its_own_are_counted() -> None:
     """Four rounds of four and two for the blends; and six in both neighbours of what is asked for.
 
-    Where there are speeds, seven to learn what they are worth, two of nine policies and of each
-    neighbour's expert, four of five of them and twelve of three.
+    Where there are speeds, seven to learn what they are worth, two of nine policies, of each
+    neighbour's expert and, if nothing else varies, of three mixes, four of five of them and twelve
+    of three.
     """
     config, family = HyperDistilConfig(), Walker()
     in_training = 4 * 4 + 2
     assert config.own_episodes(family, ("torso",), 34, 6) == 34 * in_training + 2 * 6 * 6
     one = config.own_episodes(family, ("speed",), 34, 6)
-    assert one == 34 * (in_training + 7) + ((9 + 2) * 2 + 5 * 4 + 3 * 12) * 6
+    assert one == 34 * (in_training + 7) + ((9 + 2 + 3) * 2 + 5 * 4 + 3 * 12) * 6
     two = config.own_episodes(family, ("speed", "torso"), 34, 6)
-    assert two - one == 2 * 2 * 6
+    assert two - one == (4 - 2 - 3) * 2 * 6
     none = replace(config, rounds=0, blend_weight=0.0, trials=0)
     assert none.own_episodes(family, ("speed",), 34, 6) == 0
 
