@@ -138,7 +138,7 @@ class Calibration:
             return []
         (name,) = self._speeds
         known, asked = (np.array([c[name] for c in cs]) for cs in (self._contexts, contexts))
-        lines = mixes.Lines.through(known, asked)
+        lines = mixes.SpeedLines.through(known, asked)
         return [lines.mixed(experts, reach) for reach in mixes.REACHES]
 
     @cached_property

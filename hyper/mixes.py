@@ -20,10 +20,11 @@ REACHES = (0.5, 1.0, 1.5)
 between two experts, mixes are a quarter, a half and three quarters of the way to the other one."""
 
 FARTHEST = 1.0
-"""Beyond the last expert a line goes on by this many times the last two's difference, at most."""
+"""A speed beyond the last expert has its place at most this many times the last two's difference
+farther on."""
 
 
-class Lines(NamedTuple):
+class SpeedLines(NamedTuple):
     """Where n speeds have their places between known ones.
 
     Attributes:
@@ -36,7 +37,7 @@ class Lines(NamedTuple):
     ways: NDArray[np.float64]
 
     @classmethod
-    def through(cls, known: NDArray[np.float64], asked: NDArray[np.float64]) -> Lines:
+    def through(cls, known: NDArray[np.float64], asked: NDArray[np.float64]) -> SpeedLines:
         """Of speeds `asked` (n,) among `known` ones (n_known,), of the same sign if there are any.
 
         Where only one is known, the line is a point.
