@@ -274,7 +274,7 @@ def write(root: Path = ROOT) -> Path:
         effects_table(records, finger, speed),
         "With 85 % of the contexts for training: ratio to the experts' return; < is surely below "
         f"{OURS}'s, > surely above, by the 95 % interval of the difference; *copies* is the "
-        "share of held-out contexts for which HyperDistil hands out a training expert as it is.",
+        "share of held-out contexts for which HyperDistil hands out a training expert, not a mix.",
         main_table(records),
         *baselines_part(records),
         trivial_lines(records),

@@ -37,7 +37,8 @@ interval, which redraws splits and contexts ([evaluation.md](evaluation.md#numbe
 a part of another (`-without-`) does not compete. *Copies* is the share of a method's policies that
 are a training expert's own, where the rows tell; instead of experts that have other layers than
 what it generates, as on `cheetah-vel` and `ant-dir`, HyperDistil hands out what it generates for
-their contexts, which is not counted.
+their contexts, which is not counted; nor is a mix of two experts' weights, which it may hand out
+where a speed is all that varies.
 Where most of a method's policies are copies, what may pay is to choose among experts.
 Rows in italics learn nothing ([evaluation.md](evaluation.md)). Only rows of one section compare:
 others have other contexts, splits or experts. Where a heading names *policies*, by the checksum of
