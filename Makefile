@@ -46,10 +46,12 @@ $(VENV)/.installed-all: $(INSTALLED)
 zero-shot: $(INSTALLED) ## HyperZero on speeds it never saw, and the leaderboard
 	$(BIN)/zeroshot run $(SUITE) --methods $(METHODS) --seeds $(SEEDS) --out $(OUT) --resume
 
-results: $(INSTALLED) ## the README's tables and pictures, from runs of two suites
+results: $(INSTALLED) ## the README's tables and pictures, from runs of two suites, and pages that quote them
 	$(MAKE) zero-shot SUITE=cheetah-speed OUT=results/cheetah-speed
 	$(MAKE) zero-shot SUITE=cheetah-speed-reach OUT=results/cheetah-speed-reach
 	$(BIN)/python docs/results.py results/cheetah-speed results/cheetah-speed-reach
+	$(BIN)/python docs/leaderboard.py
+	$(BIN)/python docs/hyperzero.py
 
 test: $(INSTALLED) $(OFFSCREEN) ## the tests, without the slow ones
 	$(PYTEST) -m "not slow"
