@@ -24,8 +24,8 @@ from experts import MLPPolicies, Rollouts, play
 from experts.evaluation import Watch, episode_seeds
 from experts.neighbours import Neighbours, neighbours_around
 from experts.policy import Kind
-from hyper import mixes
 from hyper.learned_reward import LearnedReward, Recorder, speeds_of
+from hyper.mixes import SpeedLines, reaches_of
 from param_envs import Context
 
 CALIBRATION_SEED = 10_000_000
@@ -58,8 +58,7 @@ def rounds_of(n_episodes: int) -> list[tuple[int | None, int]]:
 
 def n_candidates(features: Sequence[str]) -> int:
     """Policies among which a context's is chosen, where so many features vary, at most."""
-    n_mixes = len(mixes.REACHES) if len(features) == 1 else 0
-    return len(SHIFTS) + neighbours_around(features) + n_mixes
+    return len(SHIFTS) + neighbours_around(features) + len(reaches_of(features))
 
 
 def n_watched(n_candidates: int, n_episodes: int) -> int:
@@ -133,13 +132,13 @@ class Calibration:
 
     def _mixes(self, contexts: Sequence[Context], kind: Kind) -> list[MLPPolicies]:
         """Mixes of experts, if a speed is all that varies and they are of this kind."""
-        experts = self._experts
-        if experts is None or experts.kind != kind or len(self._features) > 1:
+        experts, reaches = self._experts, reaches_of(self._features)
+        if experts is None or experts.kind != kind or not reaches:
             return []
         (name,) = self._speeds
         known, asked = (np.array([c[name] for c in cs]) for cs in (self._contexts, contexts))
-        lines = mixes.SpeedLines.through(known, asked)
-        return [lines.mixed(experts, reach) for reach in mixes.REACHES]
+        lines = SpeedLines.through(known, asked)
+        return [lines.mixed(experts, reach) for reach in reaches]
 
     @cached_property
     def reward(self) -> LearnedReward:

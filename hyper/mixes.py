@@ -8,6 +8,7 @@ watched before it is handed out (`hyper.calibration`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,14 @@ between two experts, mixes are a quarter, a half and three quarters of the way t
 FARTHEST = 1.0
 """A speed beyond the last expert has its place at most this many times the last two's difference
 farther on."""
+
+
+def reaches_of(features: Sequence[str]) -> tuple[float, ...]:
+    """The reaches of the mixes that are worth watching, where so many features vary.
+
+    Where bodies vary with speeds, none is: mixes of their experts fall.
+    """
+    return REACHES if len(features) == 1 else ()
 
 
 class SpeedLines(NamedTuple):
